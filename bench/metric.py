@@ -1,0 +1,91 @@
+"""The interface of metrics: what they are given, what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .image import to_float
+
+Images = list[np.ndarray]  # one (3, H, W) uint8 array a face; sizes may differ
+
+
+@dataclass
+class Outputs:
+    """The restored faces of one method under one condition, and what they can be compared with."""
+
+    sr: Images  # restored, in the order of names
+    names: list[str]
+    lr: Images | None = None  # the inputs
+    hr: Images | None = None  # the ground truth, aligned with sr; None for real LR
+    reference_hr: Images | None = None  # clean HR faces that sr never saw: the reference of distribution metrics
+    reference_lr: Images | None = None  # real LR faces, the reference of LR-domain metrics
+    scale: int = 4
+    device: torch.device = torch.device("cpu")
+    seed: int = 0
+    upscale: Callable[[Tensor], Tensor] | None = None  # the method: (B,3,h,w) -> (B,3,h*scale,w*scale); None for files
+    features: Callable[[Tensor], Tensor | None] | None = None  # Method.features
+    degrade: Callable[..., Tensor] | None = None  # degrade(spec, images (B,3,H,W), scale=1, seed=0) -> (B,3,H/s,W/s)
+    cache: dict[Any, Any] = field(default_factory=dict)  # shared by the metrics of one run (reference statistics)
+
+
+@dataclass
+class Score:
+    """A metric's answer. ``per_image`` (aligned with names) has its mean as the value; a set has only ``value``."""
+
+    value: float
+    per_image: np.ndarray | None = None
+    ci: tuple[float, float] | None = None  # 95 % interval; the harness bootstraps per_image where this is None
+    n: int = 0  # images used; the harness fills it from per_image where 0
+    extra: dict[str, float] = field(default_factory=dict)  # further rows, named METRIC.KEY
+
+
+class Unavailable(Exception):
+    """Raised by ``score`` where the metric has no meaning for these outputs; the message is the reason."""
+
+
+class Metric:
+    """Base of metrics. ``needs`` names the fields of Outputs that must not be None."""
+
+    @dataclass(frozen=True)
+    class Params:
+        """No parameters."""
+
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    needs: ClassVar[tuple[str, ...]] = ()
+    default: ClassVar[bool] = True  # among the metrics of a run that names none
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}
+    quick: ClassVar[dict[str, Any]] = {}
+    paper: ClassVar[str] = ""
+
+    def __init__(self, params: Any = None) -> None:
+        self.params: Any = self.Params() if params is None else params
+
+    def required_weights(self) -> tuple[str, ...]:
+        """Names (see ``bench weights list``) of the pretrained files that it needs."""
+        return ()
+
+    def protocol(self, outputs: Outputs) -> str:
+        """How the number is made: reference set, resize, colour space, border, kernel, weights' hash."""
+        raise NotImplementedError
+
+    def score(self, outputs: Outputs) -> Score:
+        """Measure. Raises Unavailable where it cannot mean anything, MissingWeights where a file is absent."""
+        raise NotImplementedError
+
+
+def batches(*images: Images, size: int = 64, device: torch.device | str = "cpu") -> Iterator[tuple[Any, ...]]:
+    """Aligned lists as batches of floats in [0, 1]: (indices, tensor, tensor, ...), equal sizes together."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, row in enumerate(zip(*images, strict=True)):
+        groups.setdefault(tuple(image.shape for image in row), []).append(index)
+    for indices in groups.values():
+        for start in range(0, len(indices), size):
+            chunk = indices[start : start + size]
+            stacked = (np.stack([column[i] for i in chunk]) for column in images)
+            yield chunk, *(to_float(torch.from_numpy(array).to(device)) for array in stacked)

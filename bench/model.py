@@ -1,0 +1,154 @@
+"""The one interface of methods and degradations: parameters, networks, stages, infer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from .data import Data
+    from .train import Run
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of each training face, drawn on the device; zero or False turns one off."""
+
+    flip: bool = True  # mirror left-right with probability 1/2
+    zoom: float = 0.0  # scale by a factor in [1 - zoom, 1 + zoom]
+    rotate: float = 0.0  # turn by an angle in [-rotate, rotate] degrees
+    jitter: float = 0.0  # brightness, contrast and saturation by factors in [1 - jitter, 1 + jitter]
+
+
+@dataclass
+class Batch:
+    """What a step sees: ``hr`` (B, 3, H, W) and unpaired ``lr_real`` (B, 3, h, w), floats in [0, 1].
+
+    Either is None where the run has no such faces.
+    """
+
+    hr: Tensor
+    lr_real: Tensor
+
+
+@dataclass
+class Stage:
+    """A stretch of training: ``steps`` calls of ``step(batch, run)``, one generator update each.
+
+    ``optimizers`` are the only parameters that move; ``run.minimize(loss, NAME)`` names one of them. ``schedulers``
+    (same names) advance once a step. ``ema`` maps child modules to their averaging decay: the averages are what
+    ``infer`` sees after training. ``joint``: the degradation trains too (train mode, gradients on). ``enter`` runs when
+    the stage starts, also after a resume. ``clip`` bounds each optimizer's gradient norm.
+    """
+
+    name: str
+    steps: int
+    step: Callable[[Batch, Run], None]
+    optimizers: Mapping[str, torch.optim.Optimizer]
+    schedulers: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int = 64
+    augment: Augment = Augment()
+    ema: Mapping[str, float] = field(default_factory=dict)
+    joint: bool = False
+    enter: Callable[[], None] | None = None
+    clip: float | None = None
+
+
+class Model(nn.Module):
+    """Base of Method and Degradation: what a plugin author writes is ``Params``, ``build``, ``stages``, ``infer``.
+
+    ``params``: an instance of ``Params``, or None for the paper's values. ``scale``: HR side over LR side.
+    ``hr_size``: the side of a training face in pixels. ``degradation``: what a method trains on.
+    """
+
+    @dataclass(frozen=True)
+    class Params:
+        """No parameters."""
+
+    paper: ClassVar[str] = ""  # author, title, venue, year
+    scales: ClassVar[tuple[int, ...]] = (4,)  # the scales it can be built for; the first is the default
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}  # published settings, by name
+    quick: ClassVar[dict[str, Any]] = {}  # what the quick preset changes: small and short, and said to be so
+    training_only: ClassVar[tuple[str, ...]] = ("critic",)  # children that infer does not need
+    needs: ClassVar[tuple[str, ...]] = ()  # of "hr", "lr_real": the face sets that training cannot do without
+    stochastic: ClassVar[bool] = False  # infer draws random numbers
+
+    def __init__(
+        self,
+        params: Any = None,
+        *,
+        scale: int | None = None,
+        hr_size: int = 64,
+        degradation: Degradation | None = None,
+    ) -> None:
+        super().__init__()
+        self.params: Any = self.Params() if params is None else params
+        self.scale = scale or self.scales[0]
+        self.hr_size, self.lr_size = hr_size, hr_size // self.scale
+        self.degradation = degradation
+        if degradation is not None:
+            degradation.requires_grad_(False).eval()
+        self.build()
+
+    def build(self) -> None:
+        """Make the networks, as attributes. Called once, before weights are loaded."""
+
+    def required_weights(self) -> tuple[str, ...]:
+        """Names (see ``bench weights list``) of the pretrained files that training needs with these parameters."""
+        return ()
+
+    def prepare(self, data: Data, run: Run) -> None:
+        """Fit what is not trained by stages (pools, statistics). Keep it in buffers or in ``get_extra_state``."""
+
+    def stages(self) -> list[Stage]:
+        """The training, in order. None for a model that is not trained."""
+        return []
+
+    def train(self, mode: bool = True) -> Model:
+        """As nn.Module, but a frozen degradation stays in eval mode."""
+        super().train(mode)
+        if self.degradation is not None:
+            self.degradation.train(mode and any(p.requires_grad for p in self.degradation.parameters()))
+        return self
+
+    @classmethod
+    def trains(cls) -> bool:
+        """Whether there is anything to fit before ``infer``."""
+        return cls.stages is not Model.stages or cls.prepare is not Model.prepare
+
+    def parameter_count(self) -> int:
+        """Parameters that ``infer`` uses: without critics, losses and the degradation."""
+        apart = {*self.training_only, "degradation"}
+        return sum(p.numel() for name, child in self.named_children() if name not in apart for p in child.parameters())
+
+
+class Degradation(Model):
+    """How LR is made from HR."""
+
+    def infer(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, H/scale, W/scale), both in [0, 1]. All randomness comes from ``generator``."""
+        raise NotImplementedError
+
+
+class Method(Model):
+    """How HR is restored from LR."""
+
+    default_degradation: ClassVar[str] = "bicubic"  # what it is trained on unless told otherwise
+
+    def infer(self, lr: Tensor) -> Tensor:
+        """(B, 3, h, w) -> (B, 3, h*scale, w*scale), both in [0, 1]."""
+        raise NotImplementedError
+
+    def features(self, lr: Tensor) -> Tensor | None:
+        """The internal features of (B, 3, h, w), (B, C, h', w'), for methods that have such; else None."""
+        return None
+
+    def degrade(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """LR of these HR faces by the frozen degradation: no gradient, eval mode, new randomness each call."""
+        assert self.degradation is not None, "a method's degradation is given when it is built for training"
+        with torch.no_grad():
+            return self.degradation.infer(hr, generator)
