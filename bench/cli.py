@@ -1,0 +1,271 @@
+"""The command ``bench``: arguments in, one function of another module out. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import __version__, plugins
+from .config import CONDITIONS, PRESETS, Settings, duration
+from .errors import BenchError, Interrupted
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command line in one line."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option."""
+    top = _Parser(
+        prog="bench", description="Benchmark harness for real-world face super-resolution.", allow_abbrev=False
+    )
+    top.add_argument("--version", action="version", version=f"face-sr-bench {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, *, trains: bool = False) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.add_argument("--plugin", action="append", default=[], metavar="FILE.py", help="a plugin file of your own")
+        if trains:
+            _data_options(sub)
+            _training_options(sub)
+        return sub
+
+    run = command("run", "train, upscale, measure and report: the whole grid", trains=True)
+    run.add_argument("--methods", default="all", help="names with options in brackets, comma-separated; default: all")
+    run.add_argument(
+        "--degradations", default="", help="train every method on each of these; default: each method's own"
+    )
+    run.add_argument(
+        "--conditions", default=",".join(CONDITIONS), help="degradations to test on, and real; default: %(default)s"
+    )
+    run.add_argument("--metrics", default="", help="names; default: those that `bench list metrics` marks with *")
+    run.add_argument("--out", default="bench-run", metavar="DIR", help="the run's folder; default: %(default)s")
+    again = run.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on from what is there (the default)")
+    again.add_argument("--fresh", action="store_true", help="compute everything again")
+
+    show = command("list", "names and one line each")
+    show.add_argument("what", nargs="?", choices=LISTS, help="default: all of them")
+    show.add_argument("--json", action="store_true")
+    info = command("info", "paper, parameters, variants and size of a plugin")
+    info.add_argument("name", help="with options in brackets, if you like")
+    info.add_argument("--preset", default="paper", choices=PRESETS)
+    info.add_argument("--json", action="store_true")
+
+    train = command("train", "train one method (and the degradation that it needs)", trains=True)
+    train.add_argument("method")
+    train.add_argument("--out", required=True, metavar="CKPT", help="file for the weights")
+    infer = command("infer", "upscale images with a trained method")
+    infer.add_argument("method")
+    infer.add_argument("--weights", metavar="CKPT", help="weights that `bench train` or `bench run` wrote")
+    degrade = command("degrade", "degrade images")
+    degrade.add_argument("name")
+    degrade.add_argument("--weights", metavar="CKPT", help="weights of a degradation that is trained")
+    degrade.add_argument("--show", metavar="PNG", help="write a picture of what it has learnt (kernels, noise)")
+    degrade.add_argument("--seed", type=int, default=0)
+    for sub in (infer, degrade):
+        sub.add_argument(
+            "input", metavar="IN", nargs="?" if sub is degrade else None, help="an image or a folder of images"
+        )
+        sub.add_argument(
+            "output", metavar="OUT", nargs="?" if sub is degrade else None, help="a folder for the results"
+        )
+        sub.add_argument("--device", default="auto")
+    score = command("score", "measure images that any program made")
+    score.add_argument("sr", metavar="SR_DIR")
+    score.add_argument("--hr", metavar="DIR", help="ground truth, the same file names")
+    score.add_argument("--lr", metavar="DIR", help="the LR inputs, the same file names")
+    score.add_argument("--metrics", default="")
+    score.add_argument("--out", metavar="DIR", help="write results.csv and results.parquet there")
+    score.add_argument("--device", default="auto")
+    report = command("report", "render runs as html, latex, csv or md")
+    report.add_argument("runs", nargs="+", metavar="RUN")
+    report.add_argument("--format", default="html")
+    report.add_argument("--out", metavar="PATH", help="default: beside the first run's results")
+    weights = command("weights", "pretrained files that metrics and losses need")
+    weights.add_argument("action", choices=("list", "fetch", "add", "verify"))
+    weights.add_argument("names", nargs="*", help="names (fetch, verify), or files and folders (add)")
+    weights.add_argument("--json", action="store_true")
+    new = command("new", "write a plugin file to start from")
+    new.add_argument("kind", choices=("method", "degradation", "metric"))
+    new.add_argument("name")
+    check = command("check", "test that a plugin keeps the interface")
+    check.add_argument("name", metavar="PLUGIN", help="a plugin file, or the name of a plugin")
+    data = command("data", "make, crop or describe a face set")
+    data.add_argument("action", choices=("make", "crop", "info"))
+    data.add_argument("paths", nargs="*", metavar="PATH", help="make: OUT; crop: IN OUT; info: PATH")
+    data.add_argument("--hr", metavar="PATH")
+    data.add_argument("--lr", metavar="PATH")
+    data.add_argument("--size", type=int, default=64, help="crop: side in pixels")
+    data.add_argument("--strict", action="store_true")
+    return top
+
+
+LISTS = ("methods", "degradations", "conditions", "metrics", "data", "presets")
+
+
+def _data_options(sub: argparse.ArgumentParser) -> None:
+    text = "a folder (with train/ and test/, or split by file name), a CSV list or a packed file"
+    sub.add_argument("--hr", metavar="PATH", help=f"HR faces: {text}; default: the embedded faces")
+    sub.add_argument("--lr", metavar="PATH", help="real LR faces, unpaired: the same forms")
+    sub.add_argument("--strict", action="store_true", help="stop at the first file that cannot be used")
+
+
+def _training_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--preset", default="quick", choices=PRESETS, help="; ".join(f"{k}: {v}" for k, v in PRESETS.items())
+    )
+    sub.add_argument("--budget", type=duration, metavar="TIME", help="wall time for all training together: 90s, 3m, 1h")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    sub.add_argument("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to train on")
+    sub.add_argument("--precision", default="auto", help="auto, bf16 or fp32")
+    sub.add_argument("--compile", action="store_true", help="torch.compile the networks")
+    sub.add_argument("--checkpoint-every", type=int, default=500, metavar="STEPS")
+    sub.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (2 with one line for what the user can mend)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        options = vars(parser().parse_args(arguments))
+        plugins.use(*options.pop("plugin"))
+        if options["command"] not in ("new", "check"):
+            for problem in plugins.catalogue().problems:
+                print(f"warning: {problem}", file=sys.stderr)
+        options["line"] = shlex.join(["bench", *arguments])
+        return COMMANDS[options.pop("command")](**options)
+    except Interrupted as stop:
+        print(f"bench: {stop}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("bench: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+
+
+# ---------------------------------------------------------------- the commands
+
+
+def _run(line: str, resume: bool, **options: Any) -> int:
+    from . import run
+
+    return run.run(Settings(**options), line)
+
+
+def _list(line: str, what: str | None, json: bool) -> int:
+    rows = {kind: _rows(kind) for kind in ([what] if what else LISTS)}
+    if json:
+        _print_json(
+            [row for kind in rows for row in (rows[kind] if what else [{**r, "kind": kind} for r in rows[kind]])]
+        )
+        return 0
+    for kind, entries in rows.items():
+        if not what:
+            print(f"{kind}:")
+        width = max((len(row["name"]) for row in entries), default=0)
+        for row in entries:
+            print(f"{'' if what else '  '}{row['name']:<{width}}  {row['summary']}")
+    return 0
+
+
+def _rows(kind: str) -> list[dict[str, str]]:
+    if kind == "presets":
+        return [{"name": name, "summary": text} for name, text in PRESETS.items()]
+    if kind == "data":
+        return [{"name": "embedded", "summary": "procedural faces with known identity, and an unpaired wild LR set (the default)"},
+                {"name": "PATH", "summary": "--hr and --lr: a folder, a CSV list of paths, or a packed file of `bench data make`"}]  # fmt: skip
+    found = plugins.catalogue().entries["degradations" if kind == "conditions" else kind].values()
+    rows = [{"name": e.name, "summary": e.summary, "source": e.source} for e in found]
+    if kind == "conditions":
+        rows.append({"name": "real", "summary": "the real LR faces as they are", "source": "bench"})
+    return rows
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, default=str))
+
+
+def _info(line: str, name: str, preset: str, json: bool) -> int:
+    from . import tools
+
+    found = tools.info(name, preset)
+    if json:
+        _print_json(found)
+    else:
+        print(tools.describe(found))
+    return 0
+
+
+def _train(line: str, method: str, out: str, **options: Any) -> int:
+    from . import tools
+
+    return tools.train(method, Path(out), Settings(methods=method, out=f"{out}.run", **options), line)
+
+
+def _infer(line: str, **options: Any) -> int:
+    from . import tools
+
+    return tools.infer(**options)
+
+
+def _degrade(line: str, **options: Any) -> int:
+    from . import tools
+
+    return tools.degrade(**options)
+
+
+def _score(line: str, **options: Any) -> int:
+    from . import tools
+
+    return tools.score(**options)
+
+
+def _report(line: str, runs: list[str], format: str, out: str | None) -> int:
+    from . import tools
+
+    return tools.report([Path(r) for r in runs], format, out)
+
+
+def _weights(line: str, action: str, names: list[str], json: bool) -> int:
+    from . import weights
+
+    return weights.command(action, names, json)
+
+
+def _new(line: str, kind: str, name: str) -> int:
+    from . import scaffold
+
+    return scaffold.new(kind, name)
+
+
+def _check(line: str, name: str) -> int:
+    from . import scaffold
+
+    return scaffold.check(name)
+
+
+def _data(line: str, **options: Any) -> int:
+    from . import tools
+
+    return tools.data(**options)
+
+
+COMMANDS = {
+    "run": _run, "list": _list, "info": _info, "train": _train, "infer": _infer, "degrade": _degrade, "score": _score,
+    "report": _report, "weights": _weights, "new": _new, "check": _check, "data": _data,
+}  # fmt: skip

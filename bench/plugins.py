@@ -1,0 +1,211 @@
+"""The plugin manager: built-ins, entry points, local files; classes looked up by name and imported when used."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from . import hookspecs
+from .errors import UsageError
+from .spec import nearest
+
+KINDS = ("methods", "degradations", "metrics", "reports")
+BUILT_IN = tuple(f"bench.{kind}" for kind in KINDS)
+MEMBERS = {"methods": ("infer",), "degradations": ("infer",), "metrics": ("score", "protocol"), "reports": ()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plugin's place in a catalogue. ``target``: a class, or "module:Class" that is imported by ``load``."""
+
+    name: str
+    summary: str
+    target: Any
+    source: str  # the plugin module that named it
+
+
+class Catalogue:
+    """Everything that hooks offer, and the problems met on the way (one line each)."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+        self.problems: list[str] = []
+
+    def collect(self, module: Any, source: str) -> None:
+        """Ask one module for its plugins; what fails is a problem, and the others still work."""
+        manager = pluggy.PluginManager("bench")
+        manager.add_hookspecs(hookspecs)
+        try:
+            manager.register(module, source)
+            found = {kind: getattr(manager.hook, f"bench_{kind}")() for kind in KINDS}
+        except Exception as error:
+            self.problems.append(f"plugin {source}: {_one_line(error)}")
+            return
+        for kind, results in found.items():
+            for name, target in (item for result in results for item in result.items()):
+                self.add(kind, name, target, source)
+
+    def add(self, kind: str, name: str, target: Any, source: str) -> None:
+        taken = self.entries[kind].get(name)
+        if taken:
+            self.problems.append(f"plugin {source}: {kind[:-1]} {name!r} is already defined by {taken.source}; skipped")
+            return
+        target, summary = target if isinstance(target, tuple) else (target, _summary(target))
+        if not isinstance(target, str):
+            lacking = _lacking(kind, target)
+            if lacking:
+                self.problems.append(f"plugin {source}: {kind[:-1]} {name!r} lacks {lacking}; skipped")
+                return
+        self.entries[kind][name] = Entry(name, summary, target, source)
+
+
+def _summary(target: Any) -> str:
+    return (inspect.getdoc(target) or "").partition("\n")[0]
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".replace("\n", " ")
+
+
+def _lacking(kind: str, target: Any) -> str:
+    """The required member that a plugin class does not define itself."""
+    base = {"methods": "Method", "degradations": "Degradation", "metrics": "Metric"}.get(kind)
+    for member in MEMBERS[kind]:
+        defined = getattr(target, member, None)
+        if not callable(defined) or defined.__module__ in ("bench.model", "bench.metric"):
+            return f"{member}()"
+    if base and isinstance(target, type) and base not in [c.__name__ for c in target.__mro__]:
+        return f"the base class bench.{base}"
+    return ""
+
+
+_local: list[Path] = []
+
+
+def use(*files: str | Path) -> None:
+    """Add local plugin files (``--plugin FILE.py``). Raises UsageError for one that does not exist."""
+    for file in files:
+        path = Path(file).resolve()
+        if not path.is_file():
+            raise UsageError(f"--plugin {file}: no such file")
+        if path not in _local:
+            _local.append(path)
+    catalogue.cache_clear()
+
+
+def local_files() -> list[str]:
+    return [str(path) for path in _local]
+
+
+@cache
+def catalogue() -> Catalogue:
+    """All plugins: built-in, installed (entry point group ``bench``), local files, in this order."""
+    result = Catalogue()
+    for name in BUILT_IN:
+        result.collect(importlib.import_module(name), name)
+    for point in sorted(entry_points(group="bench"), key=lambda p: p.name):
+        try:
+            result.collect(point.load(), point.name)
+        except Exception as error:
+            result.problems.append(f"plugin {point.name} ({point.value}): {_one_line(error)}")
+    for path in _local:
+        try:
+            _collect_file(result, path)
+        except Exception as error:
+            result.problems.append(f"plugin {path}: {_one_line(error)}")
+    return result
+
+
+def import_file(path: Path) -> Any:
+    """Import a local plugin file under a name of its own."""
+    name = f"bench_plugin_{path.stem}"
+    module = sys.modules.get(name)
+    if module is None or getattr(module, "__file__", None) != str(path):
+        loader = importlib.util.spec_from_file_location(name, path)
+        assert loader and loader.loader
+        module = importlib.util.module_from_spec(loader)
+        sys.modules[name] = module
+        try:
+            loader.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return module
+
+
+def _collect_file(result: Catalogue, path: Path) -> None:
+    """A file with hooks offers what they name; a file without offers its plugin classes, under their own names."""
+    module = import_file(path)
+    if any(hasattr(module, f"bench_{kind}") for kind in KINDS):
+        result.collect(module, path.name)
+        return
+    bases = {"Method": "methods", "Degradation": "degradations", "Metric": "metrics"}
+    found = False
+    for target in vars(module).values():
+        if isinstance(target, type) and target.__module__ == module.__name__:
+            kinds = [
+                bases[c.__name__]
+                for c in target.__mro__[1:]
+                if c.__name__ in bases and c.__module__.startswith("bench.")
+            ]
+            if kinds:
+                found = True
+                result.add(kinds[0], getattr(target, "name", "") or kebab(target.__name__), target, path.name)
+    if not found:
+        result.problems.append(f"plugin {path}: no hook and no subclass of bench.Method, Degradation or Metric in it")
+
+
+def kebab(name: str) -> str:
+    """EdgeNet -> edge-net."""
+    return "".join(
+        f"-{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name)
+    )
+
+
+def names(kind: str) -> list[str]:
+    return list(catalogue().entries[kind])
+
+
+def entry(kind: str, name: str) -> Entry:
+    """Raises UsageError for an unknown name, with the nearest known one."""
+    entries = catalogue().entries[kind]
+    if name not in entries:
+        raise UsageError(f"no {kind[:-1]} {name!r}{nearest(name, entries)}")
+    return entries[name]
+
+
+def load(kind: str, name: str) -> Any:
+    """The class (or function) of that name. Raises UsageError where its module does not import or lacks a member."""
+    found = entry(kind, name)
+    if not isinstance(found.target, str):
+        return found.target
+    module, _, attribute = found.target.partition(":")
+    try:
+        target = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise UsageError(f"{kind[:-1]} {name!r} ({found.target}) cannot be imported: {_one_line(error)}") from error
+    lacking = _lacking(kind, target)
+    if lacking:
+        raise UsageError(f"{kind[:-1]} {name!r} ({found.target}) lacks {lacking}")
+    return target
+
+
+def source_file(kind: str, name: str) -> Path | None:
+    """The file that defines a plugin, found without importing it."""
+    found = entry(kind, name)
+    if isinstance(found.target, str):
+        located = importlib.util.find_spec(found.target.partition(":")[0])
+        return Path(located.origin) if located and located.origin else None
+    try:
+        return Path(inspect.getfile(found.target))
+    except (TypeError, OSError):
+        return None

@@ -1,0 +1,646 @@
+"""Execute a plan: train, degrade, infer, score, report. What is in the store is not computed again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import datetime, timezone
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import __version__, plan, plugins, weights
+from .config import TEST_FACES, Settings
+from .data import FaceSet, load
+from .errors import BenchError, Interrupted, MissingWeights, UsageError
+from .image import read_image, to_uint8, write_image
+from .metric import Outputs, Score, Unavailable, batches
+from .model import Model
+from .plan import Measure, Plan, Recipe
+from .spec import parse
+from .stats import bootstrap_mean
+from .store import Store, StoreError, key_of, link, source_hash, version, write_atomically, write_json
+
+COLUMNS = (
+    "method", "variant", "degradation", "condition", "metric", "image", "value", "n", "ci_low", "ci_high",
+    "direction", "status", "reason", "protocol", "seconds", "seed",
+)  # fmt: skip
+INFER_BATCH = 64
+HERE = Path(__file__).parent
+
+
+class Failed(Exception):
+    """A cell failed, or one that it needs; the message is the reason."""
+
+
+class Bench:
+    """One run: the data, the plan, the store, and what failed."""
+
+    def __init__(self, settings: Settings, command: str = "bench run") -> None:
+        from .train import resolve_device, resolve_precision
+
+        self.begin = time.monotonic()
+        self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.command, self.out = command, Path(settings.out)
+        device = resolve_device(settings.device)
+        # What "auto" stands for on this machine is part of every hash.
+        self.settings = dataclasses.replace(
+            settings, device=device.type, precision=resolve_precision(settings.precision, device)
+        )
+        self.device = device
+        multiple = math.lcm(*plan.scales(settings))
+        prepare_folder(self.out)
+        self.store = Store(self.out / ".store")
+        self.data = load(
+            settings.hr, settings.lr, multiple=multiple, strict=settings.strict, cache=self.store.root / "data"
+        )
+        limit = TEST_FACES.get(settings.preset, 64)
+        self.hr_test = self.data.hr_test.subset(limit)
+        self.lr_test = self.data.lr_test.subset(limit) if self.data.lr_test else None
+        self.plan: Plan = plan.make(self.settings, self.data)
+        self.failed: dict[str, str] = {}  # cell -> reason
+        self.training: dict[str, dict[str, Any]] = {}  # recipe key -> training.json
+        self.unavailable: dict[str, str] = {}  # metric -> reason
+        self.shared: dict[Any, Any] = {}  # reference statistics of the metrics
+        self.load_model = lru_cache(maxsize=4)(self._load_model)
+        self.computed = 0
+
+    # ------------------------------------------------------------ the whole
+
+    def go(self) -> int:
+        """Everything; returns the exit code."""
+        self.check_weights()
+        for recipe in self.plan.trained:
+            self.attempt(f"train {recipe.label}", recipe.key, lambda r=recipe: self.train(r))
+        rows: list[dict[str, Any]] = []
+        for method in self.plan.methods:
+            for condition in self.plan.conditions:
+                rows += self.cell(method, condition)
+        for condition in self.plan.conditions:
+            rows += self.degradation_rows(condition)
+        self.write(rows)
+        asked = {m.label for m in self.plan.measures if m.asked} & set(self.unavailable)
+        for label, reason in self.unavailable.items():
+            print(f"metric {label} is unavailable: {reason}", file=sys.stderr)
+        for cell, reason in self.failed.items():
+            print(f"failed: {cell}: {reason}", file=sys.stderr)
+        return 1 if self.failed or asked else 0
+
+    def attempt(self, cell: str, key: str, work: Callable[[], Any]) -> Any:
+        """Do one cell's work. A failure is recorded, and raised as Failed where the caller needs the result."""
+        try:
+            return work()
+        except (StoreError, Interrupted, KeyboardInterrupt):
+            raise
+        except Failed as error:
+            self.failed.setdefault(cell, str(error))
+        except BenchError as error:
+            self.failed[cell] = str(error)
+        except Exception as error:
+            self.failed[cell] = self.explain(cell, error)
+        return None
+
+    def explain(self, cell: str, error: Exception) -> str:
+        """An unexpected error in one line; its traceback goes to log/."""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        path = self.out / "log" / "errors.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a") as log:
+            log.write(f"{cell}\n{''.join(traceback.format_exception(error))}\n")
+        message = str(error).strip().partition("\n")[0]
+        return (
+            f"{type(error).__name__}: {message} ({Path(last.filename).name}:{last.lineno}; traceback in log/errors.txt)"
+        )
+
+    def say(self, text: str) -> None:
+        if not self.settings.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    # ------------------------------------------------------------ training
+
+    def check_weights(self) -> None:
+        """Name the pretrained files that trainings lack before any of them starts."""
+        for recipe in self.plan.trained:
+            if not self.store.has("train", recipe.key):
+                try:
+                    for name in recipe.build().required_weights():
+                        weights.path(name)
+                except MissingWeights as error:
+                    self.failed[f"train {recipe.label}"] = str(error)
+                    self.say(f"train {recipe.label} will not run: {error}")
+                except Exception as error:
+                    self.failed[f"train {recipe.label}"] = self.explain(recipe.label, error)
+
+    def train(self, recipe: Recipe) -> None:
+        label = f"train {recipe.label}"
+        if label in self.failed:
+            return
+        if recipe.degradation and recipe.degradation.trains and not self.store.has("train", recipe.degradation.key):
+            raise Failed(f"its degradation {recipe.degradation.label} did not train")
+        if not self.store.has("train", recipe.key) or self.settings.fresh:
+            from .train import TrainSettings, fit
+
+            s = self.settings
+            share = s.budget / len(self.plan.trained) if s.budget else None
+            checkpoint = self.store.root / "partial" / f"{recipe.key}.pt"
+            if s.fresh:
+                checkpoint.unlink(missing_ok=True)
+            result = fit(
+                partial(for_training, recipe, self.degradation_file(recipe)),
+                self.data,
+                TrainSettings(s.device, s.devices, s.precision, s.seed, share, s.compile, s.checkpoint_every),
+                checkpoint=checkpoint,
+                log=self.out / "log" / recipe.folder,
+                label=recipe.label,
+                quiet=s.quiet,
+            )
+            self.store.put("train", recipe.key, lambda folder: save_model(folder, recipe, result))
+            checkpoint.unlink(missing_ok=True)
+            self.computed += 1
+            self.say(f"trained {recipe.label}: {result['steps']} steps in {result['seconds']:.0f} s")
+        folder = self.store.path("train", recipe.key)
+        self.training[recipe.key] = json.loads((folder / "training.json").read_text())
+        link(folder / "model.pt", self.out / "checkpoints" / f"{recipe.folder}.pt")
+
+    def degradation_file(self, recipe: Recipe) -> Path | None:
+        base = recipe.degradation
+        return self.store.path("train", base.key) / "model.pt" if base and base.trains else None
+
+    def _load_model(self, recipe: Recipe) -> Model:
+        """A model for inference, on the device."""
+        model = dataclasses.replace(recipe, degradation=None).build()
+        if recipe.trains:
+            if not self.store.has("train", recipe.key):
+                raise Failed(self.failed.get(f"train {recipe.label}", f"{recipe.label} did not train"))
+            load_weights(model, self.store.path("train", recipe.key) / "model.pt")
+        return model.to(self.device).eval()
+
+    # ------------------------------------------------------------ images
+
+    def lr_of(self, condition: str, scale: int) -> FaceSet:
+        """The LR faces of a condition, degraded once with the run's seed and kept."""
+        recipe = self.plan.degraded[condition, scale]
+        if recipe is None:
+            assert self.lr_test is not None
+            return self.lr_test
+        key = self.lr_key(condition, scale)
+        if not self.store.has("lr", key):
+            model = self.load_model(recipe)
+            images = apply(lambda hr: degrade(model, hr, self.settings.seed), self.hr_test, self.device)
+            self.store.put("lr", key, lambda folder: write_faces(folder, self.hr_test.names, images))
+            self.computed += 1
+        return read_faces(self.store.path("lr", key), self.hr_test.names)
+
+    def lr_key(self, condition: str, scale: int) -> str:
+        recipe = self.plan.degraded[condition, scale]
+        if recipe is None:
+            assert self.lr_test is not None
+            return key_of("real", self.lr_test.fingerprint)
+        return key_of("lr", recipe.key, self.hr_test.fingerprint, self.settings.seed, self.settings.device)
+
+    def sr_of(self, method: Recipe, condition: str) -> Path:
+        """The folder of the restored faces."""
+        key = self.sr_key(method, condition)
+        if not self.store.has("sr", key):
+            lr = self.lr_of(condition, method.scale)
+            model = self.load_model(method)
+            images = apply(lambda x: checked(model.infer(x), x, method), lr, self.device)
+            self.store.put("sr", key, lambda folder: write_faces(folder, lr.names, images))
+            self.computed += 1
+        return self.store.path("sr", key)
+
+    def sr_key(self, method: Recipe, condition: str) -> str:
+        return key_of("sr", method.key, self.lr_key(condition, method.scale), self.settings.device)
+
+    # ------------------------------------------------------------ scores
+
+    def cell(self, method: Recipe, condition: str) -> list[dict[str, Any]]:
+        """All metrics of one method under one condition."""
+        head = self.head(method, condition)
+        name = f"{method.label} on {condition}"
+        folder = self.attempt(name, "", lambda: self.sr_of(method, condition))
+        if folder is None:
+            reason = self.failed[name]
+            return [{**head, "metric": m.label, "direction": m.metric.direction, "status": "failed", "reason": reason}
+                    for m in self.plan.measures if about(m) == "sr"]  # fmt: skip
+        key = self.sr_key(method, condition)
+        outputs = lru_cache(maxsize=1)(lambda: self.outputs(method, condition, folder))
+        rows = []
+        for measure in self.plan.measures:
+            if about(measure) == "sr":
+                rows += self.score(measure, head, f"{measure.label} of {name}", key, outputs)
+        self.show(method, condition, folder)
+        return rows
+
+    def degradation_rows(self, condition: str) -> list[dict[str, Any]]:
+        """Metrics of the LR faces themselves against the real LR: once for each condition, with no method."""
+        rows: list[dict[str, Any]] = []
+        for (label, scale), recipe in self.plan.degraded.items():
+            if label != condition or recipe is None:
+                continue
+            head = self.head(None, condition)
+            for measure in self.plan.measures:
+                if about(measure) == "lr":
+
+                    def outputs(scale: int = scale) -> Outputs:
+                        faces = self.lr_of(condition, scale)
+                        return self._outputs(faces.images(), faces, None, scale)
+
+                    name = f"{measure.label} of {condition}"
+                    rows += self.score(measure, head, name, self.lr_key(condition, scale), outputs)
+        return rows
+
+    def head(self, method: Recipe | None, condition: str) -> dict[str, Any]:
+        return {
+            "method": method.name if method else "",
+            "variant": method.variant if method else "",
+            "degradation": method.degradation.label if method and method.degradation else ("" if method else condition),
+            "condition": condition,
+            "seed": self.settings.seed,
+        }
+
+    def outputs(self, method: Recipe, condition: str, folder: Path) -> Outputs:
+        lr = self.lr_of(condition, method.scale)
+        hr: list[np.ndarray] | None
+        if self.plan.degraded[condition, method.scale] is not None:
+            hr = self.hr_test.images()
+        elif self.data.truth is not None:
+            known = dict(zip(self.data.truth.names, self.data.truth.images(), strict=True))
+            hr = [known[name] for name in lr.names]
+        else:
+            hr = None
+        sr = read_faces(folder, lr.names).images()
+        if hr is not None and any(a.shape != b.shape for a, b in zip(sr, hr, strict=True)):
+            hr = None
+        outputs = self._outputs(sr, lr, hr, method.scale)
+        outputs.upscale = lambda x: checked(self.load_model(method).infer(x), x, method)
+        if plugins.load("methods", method.name).features is not Model.__dict__.get("features"):
+            outputs.features = lambda x: self.load_model(method).features(x)  # type: ignore[operator]
+        return outputs
+
+    def _outputs(self, sr: list[np.ndarray], lr: FaceSet, hr: list[np.ndarray] | None, scale: int) -> Outputs:
+        return Outputs(
+            sr=sr,
+            names=lr.names,
+            lr=lr.images(),
+            hr=hr,
+            reference_hr=self.data.hr_train.images(),
+            reference_lr=self.data.lr_train.images() if self.data.lr_train else None,
+            scale=scale,
+            device=self.device,
+            seed=self.settings.seed,
+            degrade=self.degrade,
+            cache=self.shared,
+        )
+
+    def degrade(self, spec: str, images: torch.Tensor, scale: int = 1, seed: int = 0) -> torch.Tensor:
+        """Outputs.degrade: any degradation that is not trained, or that this run trained."""
+        recipe = plan.recipe("degradations", parse(spec), self.settings, self.data, scale=scale)
+        return degrade(self.load_model(recipe), images, seed)
+
+    def score(
+        self, measure: Measure, head: dict[str, Any], name: str, key: str, outputs: Callable[[], Outputs]
+    ) -> list[dict[str, Any]]:
+        """One metric of one cell, from the store where it is there."""
+        base = {**head, "metric": measure.label, "direction": measure.metric.direction}
+        if measure.label in self.unavailable:
+            return [{**base, "status": "unavailable", "reason": self.unavailable[measure.label]}]
+        try:
+            files = [weights.file_hash(w) for w in measure.metric.required_weights()]
+            references = [self.data.train_fingerprint, self.data.hr_test.fingerprint]
+            key = key_of("score", measure.key, key, references, files, self.settings.seed)
+            if not self.store.has("score", key):
+                begin = time.monotonic()
+                given = outputs()
+                lacking = [n for n in measure.metric.needs if getattr(given, n) is None]
+                if lacking:
+                    raise Unavailable(f"needs {', '.join(WORDS.get(n, n) for n in lacking)}")
+                with torch.inference_mode():
+                    score = measure.metric.score(given)
+                rows = score_rows(score, given.names, self.settings.seed)
+                protocol = measure.metric.protocol(given)
+                if not math.isfinite(score.value) and score.value != math.inf:
+                    raise Failed(f"{measure.label} gave {score.value}")
+                value = {"rows": rows, "protocol": protocol, "seconds": round(time.monotonic() - begin, 3)}
+                self.store.put("score", key, lambda folder: write_json(folder / "score.json", value))
+                self.computed += 1
+            kept = json.loads((self.store.path("score", key) / "score.json").read_text())
+        except MissingWeights as error:
+            self.unavailable[measure.label] = str(error)
+            return [{**base, "status": "unavailable", "reason": str(error)}]
+        except Unavailable as error:
+            return [{**base, "status": "unavailable", "reason": str(error)}]
+        except (StoreError, Interrupted):
+            raise
+        except Exception as error:
+            self.failed[name] = str(error) if isinstance(error, (BenchError, Failed)) else self.explain(name, error)
+            return [{**base, "status": "failed", "reason": self.failed[name]}]
+        return [
+            {**base, **{k: v for k, v in row.items() if k != "key"}, "metric": measure.label + row["key"],
+             "status": "ok", "protocol": kept["protocol"], "seconds": kept["seconds"]}
+            for row in kept["rows"]
+        ]  # fmt: skip
+
+    # ------------------------------------------------------------ the run's folder
+
+    def show(self, method: Recipe, condition: str, folder: Path) -> None:
+        """Make the images of a cell visible under images/."""
+        lr = self.lr_of(condition, method.scale)
+        root = self.out / "images"
+        show_folder(folder, root / method.folder / condition.replace("/", "_"))
+        recipe = self.plan.degraded[condition, method.scale]
+        if recipe is not None:
+            show_folder(self.store.path("lr", self.lr_key(condition, method.scale)), root / "lr" / condition)
+        else:
+            show_faces(lr, root / "lr" / condition)
+            if self.data.truth is not None:
+                show_faces(self.data.truth, root / "hr")
+        show_faces(self.hr_test, root / "hr")
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """The results table, run.json and the reports; nothing is rendered again where nothing changed."""
+        failures = [{"cell": c, "reason": r} for c, r in self.failed.items()]
+        report = plugins.source_file("reports", "html")
+        key = key_of(rows, failures, __version__, source_hash(report) if report else "", self.command_settings())
+        old = self.out / "run.json"
+        expected = ("report.html", "results.csv", "results.parquet")
+        if old.exists() and not self.computed and all((self.out / name).exists() for name in expected):
+            with_key = json.loads(old.read_text())
+            if with_key.get("key") == key:
+                self.say(f"nothing to compute; {self.out / 'report.html'} is up to date")
+                return
+        write_table(self.out, rows)
+        write_json(old, self.record(key, failures))
+        for name in ("html", "latex"):
+            render = plugins.load("reports", name)
+            written = render([self.out], self.out / "report.html" if name == "html" else self.out / "tables")
+            if name == "html":
+                self.say(f"report: {written[0]}")
+
+    def command_settings(self) -> dict[str, Any]:
+        skip = ("out", "fresh", "quiet", "checkpoint_every")
+        return {k: v for k, v in dataclasses.asdict(self.settings).items() if k not in skip}
+
+    def record(self, key: str, failures: list[dict[str, str]]) -> dict[str, Any]:
+        """run.json: everything that a number of this run depends on."""
+        packages = (
+            "torch",
+            "torchvision",
+            "lightning-fabric",
+            "pyiqa",
+            "lpips",
+            "pytorch-fid",
+            "geomloss",
+            "numpy",
+            "pandas",
+        )
+        data = {"name": "embedded procedural faces" if self.settings.hr is None else Path(self.settings.hr).name}
+        for what, train, test in (("hr", self.data.hr_train, self.hr_test), ("lr", self.data.lr_train, self.lr_test)):
+            if train is not None and test is not None:
+                data[what] = {  # type: ignore[assignment]
+                    "source": train.source, "train": len(train), "test": len(test), "size": train.extent,
+                    "fingerprint": f"{train.fingerprint}+{test.fingerprint}",
+                }  # fmt: skip
+        data["skipped"] = self.data.skipped  # type: ignore[assignment]
+        return {
+            "key": key,
+            "command": self.command,
+            "preset": self.settings.preset,
+            "budget": f"{self.settings.budget:g} s" if self.settings.budget else None,
+            "seed": self.settings.seed,
+            "device": device_name(self.device),
+            "precision": self.settings.precision,
+            "settings": self.command_settings(),
+            "versions": {
+                "face-sr-bench": __version__,
+                "python": sys.version.split()[0],
+                **{p: version(p) for p in packages},
+            },
+            "git": git_commit(),
+            "started": self.started,
+            "seconds": round(time.monotonic() - self.begin, 1),
+            "data": data,
+            "methods": [self.describe(m) for m in self.plan.methods],
+            "degradations": [self.describe(r) for r in self.plan.trained if r.kind == "degradations"],
+            "conditions": list(self.plan.conditions),
+            "metrics": [m.label for m in self.plan.measures],
+            "failed": failures,
+            "unavailable": self.unavailable,
+            "notes": plugins.catalogue().problems,
+        }
+
+    def describe(self, recipe: Recipe) -> dict[str, Any]:
+        training = self.training.get(recipe.key)
+        return {
+            "label": recipe.label,
+            "name": recipe.name,
+            "variant": recipe.variant,
+            "degradation": recipe.degradation.label if recipe.degradation else "",
+            "scale": recipe.scale,
+            "parameters": training["parameters"] if training else None,
+            "images": recipe.folder,
+            "checkpoint": f"checkpoints/{recipe.folder}.pt" if training else None,
+            "key": recipe.key,
+            "params": dataclasses.asdict(recipe.params),
+            "training": training,
+        }
+
+
+WORDS = {
+    "hr": "the ground truth in HR, which these faces lack",
+    "lr": "the LR inputs",
+    "reference_hr": "reference faces in HR",
+    "reference_lr": "real LR faces (--lr)",
+    "upscale": "the method itself, not only its images",
+    "degrade": "the harness's degradations",
+    "features": "a method that exposes its features",
+}
+
+
+def about(measure: Measure) -> str:
+    """What a metric looks at: the restored faces, or the LR faces themselves."""
+    return getattr(measure.metric, "about", "sr")
+
+
+def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]]:
+    """A score as rows: the value over all faces with its interval, then one row a face, then the extras."""
+    n, ci = score.n or len(names), score.ci
+    rows = []
+    if score.per_image is not None:
+        values = np.asarray(score.per_image, dtype=np.float64)
+        n = int(np.isfinite(values).sum())
+        ci = ci or bootstrap_mean(values[np.isfinite(values)], seed=seed)
+        rows = [{"key": "", "image": i, "value": float(v), "n": 1} for i, v in zip(names, values, strict=True)]
+    low, high = ci or (None, None)
+    whole = {"key": "", "image": "", "value": float(score.value), "n": n, "ci_low": low, "ci_high": high}
+    extra = [{"key": f".{k}", "image": "", "value": float(v), "n": n} for k, v in score.extra.items()]
+    return [whole, *extra, *rows]
+
+
+# ---------------------------------------------------------------- models and images
+
+
+def for_training(recipe: Recipe, degradation: Path | None) -> Model:
+    """A model for training: new itself, on a trained degradation."""
+    model = recipe.build()
+    if degradation:
+        assert model.degradation is not None
+        load_weights(model.degradation, degradation)
+    return model
+
+
+def checked(sr: torch.Tensor, lr: torch.Tensor, method: Recipe) -> torch.Tensor:
+    """The method's output, or Failed where it has the wrong shape or is not finite."""
+    shape = (*lr.shape[:2], lr.shape[2] * method.scale, lr.shape[3] * method.scale)
+    if tuple(sr.shape) != shape:
+        raise Failed(f"{method.label} returned {tuple(sr.shape)} for {tuple(lr.shape)}, expected {shape}")
+    if not torch.isfinite(sr).all():
+        raise Failed(f"{method.label} returned values that are not finite")
+    return sr
+
+
+@torch.inference_mode()
+def degrade(model: Model, hr: torch.Tensor, seed: int) -> torch.Tensor:
+    """LR of these faces, reproducibly: all randomness from ``seed``."""
+    generator = torch.Generator(hr.device).manual_seed(seed)
+    return model.infer(hr, generator).clamp(0, 1)  # type: ignore[operator]
+
+
+@torch.inference_mode()
+def apply(function: Callable[[torch.Tensor], torch.Tensor], faces: FaceSet, device: torch.device) -> list[np.ndarray]:
+    """A function of float batches over a face set, as uint8 images in the set's order."""
+    images = faces.images()
+    results: list[Any] = [None] * len(images)
+    for indices, batch in batches(images, size=INFER_BATCH, device=device):
+        for index, image in zip(indices, to_uint8(function(batch)).cpu().numpy(), strict=True):
+            results[index] = image
+    return results
+
+
+def save_model(folder: Path, recipe: Recipe, result: dict[str, Any]) -> None:
+    """model.pt (weights and how to build them) and training.json (how they came about)."""
+    about = {
+        "kind": recipe.kind,
+        "name": recipe.name,
+        "label": recipe.label,
+        "params": dataclasses.asdict(recipe.params),
+        "scale": recipe.scale,
+        "hr_size": recipe.hr_size,
+        "degradation": recipe.degradation.label if recipe.degradation else "",
+    }
+    torch.save({**about, "model": result["model"]}, folder / "model.pt")
+    training = {k: v for k, v in result.items() if k != "model"}
+    with torch.device("meta"):
+        training["parameters"] = dataclasses.replace(recipe, degradation=None).build().parameter_count()
+    write_json(folder / "training.json", {**about, **training})
+
+
+def load_weights(model: Model, path: Path) -> None:
+    """Weights of a finished training. Raises UsageError where the file is not one, or of another architecture."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(saved["model"])
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except Exception as error:
+        raise UsageError(
+            f"{path}: not weights of {type(model).__name__} ({str(error).partition(chr(10))[0]})"
+        ) from error
+
+
+def write_faces(folder: Path, names: list[str], images: list[np.ndarray]) -> None:
+    for name, image in zip(names, images, strict=True):
+        write_image(folder / f"{name}.png", image)
+
+
+def read_faces(folder: Path, names: list[str]) -> FaceSet:
+    return FaceSet.of([read_image(folder / f"{name}.png") for name in names], names, str(folder))
+
+
+def show_folder(source: Path, target: Path) -> None:
+    for file in source.glob("*.png"):
+        if not (target / file.name).exists() or not (target / file.name).samefile(file):
+            link(file, target / file.name)
+
+
+def show_faces(faces: FaceSet, target: Path) -> None:
+    if all((target / f"{name}.png").exists() for name in faces.names):
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    write_faces(target, faces.names, faces.images())
+
+
+# ---------------------------------------------------------------- folders and records
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the run's folder and try to write there. Raises UsageError before any work where that fails."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".probe"
+        probe.write_bytes(b"bench")
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def write_table(out: Path, rows: list[dict[str, Any]]) -> None:
+    """results.parquet and results.csv: the same tidy table."""
+    import pandas as pd
+
+    text = (
+        "method",
+        "variant",
+        "degradation",
+        "condition",
+        "metric",
+        "image",
+        "direction",
+        "status",
+        "reason",
+        "protocol",
+    )
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    for column in COLUMNS:
+        if column in text:
+            table[column] = table[column].fillna("").astype(str)
+        elif column in ("n", "seed"):
+            table[column] = table[column].fillna(0).astype("int64")
+        else:
+            table[column] = table[column].astype("float64")
+    write_atomically(out / "results.parquet", lambda path: table.to_parquet(path, index=False))
+    write_atomically(out / "results.csv", lambda path: table.to_csv(path, index=False))
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def git_commit() -> str | None:
+    """The commit of the harness's own checkout, with + where it has changes; None for an installed package."""
+    try:
+        root = ["git", "-C", str(HERE.parent)]
+        inside = subprocess.run([*root, "ls-files", "--error-unmatch", "bench/run.py"], capture_output=True, timeout=5)
+        if inside.returncode:
+            return None
+        commit = subprocess.run([*root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5)
+        dirty = subprocess.run([*root, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return commit.stdout.strip() + ("+" if dirty.stdout.strip() else "") or None
+
+
+def run(settings: Settings, command: str = "bench run") -> int:
+    """Plan and execute; the exit code of the contract."""
+    return Bench(settings, command).go()

@@ -1,0 +1,482 @@
+"""The training loop: stages on Lightning Fabric, with exact resume, guards, logging and time budgets."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from .data import Data, Sampler
+from .errors import Interrupted, TrainingFailed, UsageError
+from .model import Batch, Model, Stage
+from .store import write_atomically
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train. Only ``seed``, ``budget``, ``precision``, ``devices`` and ``compile`` change the result."""
+
+    device: str = "auto"  # auto, cpu, cuda
+    devices: int = 1  # GPUs (or CPU processes) of this machine
+    precision: str = "auto"  # auto: bf16 on a GPU that has it, else fp32
+    seed: int = 0
+    budget: float | None = None  # seconds for this model; None: the stages' steps
+    compile: bool = False  # torch.compile every network
+    checkpoint_every: int = 500  # steps
+    log_every: int = 25  # steps
+    sample_every: int = 500  # steps between sample images
+
+
+def resolve_device(name: str) -> torch.device:
+    """auto, cpu or cuda as a device. Raises UsageError where it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise UsageError(f"--device {name}: one of auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: no GPU that this torch can use; take --device cpu")
+    return torch.device(name)
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """auto, bf16 or fp32 as bf16 or fp32."""
+    if name not in ("auto", "bf16", "fp32"):
+        raise UsageError(f"--precision {name}: one of auto, bf16, fp32")
+    if name == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return name
+
+
+class Run:
+    """The harness's hand in a step: minimise, draw, log. ``step`` counts from 0 within the stage."""
+
+    def __init__(self, fabric: Fabric, samplers: tuple[Sampler, Sampler | None], generator: torch.Generator) -> None:
+        self.fabric, self.device, self.generator = fabric, fabric.device, generator
+        self.hr, self.lr_real = samplers
+        self.stage: Stage
+        self.step = self.steps = 0
+        self.progress = 0.0
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.bad = torch.zeros(
+            (), device=self.device
+        )  # the first step (from 1, over all stages) with a non-finite loss
+        self.total = 0  # steps done in all stages
+        self.samples: dict[str, Any] = {}
+        self.parameters: dict[str, list[Tensor]] = {}
+
+    def enter(self, stage: Stage) -> None:
+        self.stage, self.steps = stage, stage.steps
+        self.parameters = {
+            name: [p for group in optimizer.param_groups for p in group["params"]]
+            for name, optimizer in stage.optimizers.items()
+        }
+
+    def draw(self) -> Batch:
+        """A fresh batch, augmented as the stage says. Unpaired: lr_real is drawn independently of hr."""
+        stage = self.stage
+        hr = self.hr.draw(stage.batch_size, stage.augment, self.generator)
+        lr_real = self.lr_real.draw(stage.batch_size, stage.augment, self.generator) if self.lr_real else None
+        return Batch(hr, lr_real)  # type: ignore[arg-type]
+
+    def minimize(self, loss: Tensor, name: str, *, retain_graph: bool = False) -> None:
+        """One step of the optimizer ``name`` against ``loss``. Only its own parameters get gradients."""
+        optimizer, parameters = self.stage.optimizers[name], self.parameters[name]
+        value = loss.detach().float()
+        self.bad = torch.where((self.bad == 0) & ~torch.isfinite(value), self.total + 1.0, self.bad)
+        self.log(**{f"loss/{name}": value})
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss, inputs=parameters, retain_graph=retain_graph)
+        if self.fabric.world_size > 1:
+            average_gradients(parameters)
+        if self.stage.clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, self.stage.clip)
+        optimizer.step()
+
+    def log(self, **values: Any) -> None:
+        """Add scalars to the curves. Tensors stay on the device until the curves are written."""
+        for name, value in values.items():
+            value = (
+                value.detach().float() if isinstance(value, Tensor) else torch.tensor(float(value), device=self.device)
+            )
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def images(self, **images: Any) -> None:
+        """Sample images, (B, 3, H, W) in [0, 1] or a function that makes them, shown in TensorBoard now and then."""
+        self.samples.update(images)
+
+    def fp32(self) -> Any:
+        """Context without autocast, for second derivatives."""
+        return torch.autocast(self.device.type, enabled=False)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each logged scalar since the last call; one synchronisation."""
+        names = list(self.sums)
+        values = torch.stack([self.sums[n] for n in names]).tolist() if names else []
+        result = {n: v / self.counts[n] for n, v in zip(names, values, strict=True)}
+        self.sums, self.counts = {}, {}
+        return result
+
+
+def average_gradients(parameters: list[Tensor]) -> None:
+    """Mean of the gradients over all processes, in one message (data parallel training of any number of losses)."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    torch.distributed.all_reduce(flat)
+    flat /= torch.distributed.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+# ---------------------------------------------------------------- state
+
+
+def _random_state(device: torch.device) -> dict[str, Any]:
+    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _restore_random_state(state: dict[str, Any], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def _to_cpu(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, dict):
+        return {k: _to_cpu(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_to_cpu(v) for v in value)
+    return value
+
+
+class _Averages:
+    """Exponential moving averages of child modules' parameters."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.values: dict[str, dict[str, Tensor]] = {}
+
+    def update(self, decays: Any) -> None:
+        for child, decay in decays.items():
+            now = dict(self.model.get_submodule(child).named_parameters())
+            kept = self.values.setdefault(child, {})
+            for name, value in now.items():
+                if name not in kept:
+                    kept[name] = value.detach().clone()
+            torch._foreach_lerp_([kept[n] for n in now], [p.detach() for p in now.values()], 1 - decay)
+
+    def apply(self) -> None:
+        for child, kept in self.values.items():
+            parameters = dict(self.model.get_submodule(child).named_parameters())
+            with torch.no_grad():
+                for name, value in kept.items():
+                    parameters[name].copy_(value)
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Whether a signal asked to stop: the loop finishes its step and writes a checkpoint first."""
+    asked: list[int] = []
+    old = {}
+    with contextlib.suppress(ValueError):  # signals are for the main thread only
+        for number in (signal.SIGINT, signal.SIGTERM):
+            old[number] = signal.signal(number, lambda n, _: asked.append(n))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+class _Progress:
+    """A bar on a terminal, a plain line every ten seconds elsewhere; both with rate and time left."""
+
+    def __init__(self, label: str, total: int, done: int, quiet: bool) -> None:
+        self.label, self.total, self.first, self.begin = label, total, done, time.monotonic()
+        self.last = self.begin
+        terminal = sys.stderr.isatty() and not quiet
+        self.bar = tqdm(total=total, initial=done, desc=label, unit="step", leave=False) if terminal else None
+        self.quiet = quiet
+
+    def advance(self, done: int, fraction: float) -> None:
+        if self.bar is not None:
+            self.bar.update(1)
+            return
+        now = time.monotonic()
+        if self.quiet or now - self.last < 10:
+            return
+        self.last = now
+        spent, start = now - self.begin, self.first / self.total if self.total else 0
+        left = spent / max(fraction - start, 1e-9) * (1 - fraction)
+        rate = (done - self.first) / spent
+        print(
+            f"{self.label}: step {done}/{self.total}, {rate:.1f} steps/s, {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+# ---------------------------------------------------------------- the loop
+
+
+def fit(
+    build: Callable[[], Model],
+    data: Data,
+    settings: TrainSettings,
+    *,
+    checkpoint: Path,
+    log: Path | None = None,
+    label: str = "model",
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train a model from ``build`` to its end, from ``checkpoint`` where that exists.
+
+    Returns {"model": state dict, "steps", "seconds", "stages", "curve": {name: [[step, value]]}, "precision"}; the averaged
+    weights take the place of their modules'. Raises TrainingFailed for a NaN, Interrupted after a signal.
+    """
+    device = resolve_device(settings.device)
+    precision = {"bf16": "bf16-mixed", "fp32": "32-true"}[resolve_precision(settings.precision, device)]
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=settings.devices,
+        precision=precision,  # type: ignore[arg-type]
+        strategy="ddp_spawn" if settings.devices > 1 else "auto",
+    )
+    arguments = (build, data, settings, checkpoint, log, label, quiet)
+    if settings.devices > 1:
+        return fabric.launch(_fit, *arguments)
+    return _fit(fabric, *arguments)
+
+
+def _fit(
+    fabric: Fabric,
+    build: Callable[[], Model],
+    data: Data,
+    settings: TrainSettings,
+    checkpoint: Path,
+    log: Path | None,
+    label: str,
+    quiet: bool,
+) -> dict[str, Any]:
+    device, rank = fabric.device, fabric.global_rank
+    torch.manual_seed(settings.seed)
+    model = build().to(device)
+    samplers = (
+        Sampler(data.hr_train, model.hr_size, device),
+        Sampler(data.lr_train, min(model.lr_size, data.lr_train.size), device) if data.lr_train else None,
+    )
+    generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + rank)
+    torch.manual_seed(settings.seed * 1_000_003 + rank)
+    run = Run(fabric, samplers, generator)
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True) if checkpoint.exists() else None
+    if saved is None:
+        model.train()
+        with fabric.autocast():
+            model.prepare(data, run)
+    else:
+        for name in {k.rpartition("_extra_state")[0].rstrip(".") for k in saved["model"] if k.endswith("_extra_state")}:
+            key = f"{name}._extra_state" if name else "_extra_state"
+            model.get_submodule(name).set_extra_state(saved["model"][key])
+    stages = model.stages()
+    if settings.compile:
+        for child in model.children():
+            child.compile()
+    loop = _Loop(model, stages, run, settings, checkpoint, log, label, quiet or rank > 0)
+    with _stop_requests() as stopping:
+        return loop.go(saved, stopping)
+
+
+class _Loop:
+    """The state of one training, and its going on from any step."""
+
+    def __init__(self, model, stages, run, settings, checkpoint, log, label, quiet) -> None:  # type: ignore[no-untyped-def]
+        self.model: Model = model
+        self.stages: list[Stage] = stages
+        self.run: Run = run
+        self.settings: TrainSettings = settings
+        self.checkpoint: Path = checkpoint
+        self.log: Path | None = log
+        self.label, self.quiet = label, quiet
+        self.averages = _Averages(model)
+        self.curve: dict[str, list[list[float]]] = {}
+        self.elapsed = 0.0  # seconds of training before this process
+        self.stage_elapsed = 0.0
+        self.begin = time.monotonic()
+        self.first, self.step = 0, 0
+        self.done: list[int] = []  # steps of the finished stages
+        self.writer: Any = None
+
+    def go(self, saved: dict[str, Any] | None, stopping: Callable[[], bool]) -> dict[str, Any]:
+        if saved:
+            self.restore(saved)
+        planned = sum(s.steps for s in self.stages)
+        bar = _Progress(f"train {self.label}", planned, self.run.total, self.quiet)
+        try:
+            for index in range(self.first, len(self.stages)):
+                self.train_stage(index, planned, bar, stopping)
+        finally:
+            bar.close()
+            if self.writer:
+                self.writer.close()
+        self.check_finite()
+        self.averages.apply()
+        for p in self.model.parameters():
+            if not torch.isfinite(p).all():
+                raise TrainingFailed(f"a weight is not finite after step {self.run.total}; lower the learning rate")
+        state = {k: v for k, v in self.model.state_dict().items() if not k.startswith("degradation.")}
+        return {
+            "model": _to_cpu(state),
+            "steps": self.run.total,
+            "seconds": self.elapsed + time.monotonic() - self.begin,
+            "stages": [{"name": s.name, "steps": n} for s, n in zip(self.stages, self.done, strict=True)],
+            "curve": self.curve,
+            "precision": self.run.fabric._precision.precision,
+        }
+
+    def train_stage(self, index: int, planned: int, bar: _Progress, stopping: Callable[[], bool]) -> None:
+        model, run, settings, stage = self.model, self.run, self.settings, self.stages[index]
+        if index > self.first or self.step == 0:
+            self._enter(stage)
+        share = settings.budget * stage.steps / planned if settings.budget and planned else None
+        begin = time.monotonic()
+        while True:
+            spent = self.stage_elapsed + time.monotonic() - begin
+            run.step, run.progress = self.step, self.step / stage.steps if stage.steps else 1.0
+            if share is not None:
+                run.progress = min(1.0, spent / share)
+            if run.progress >= 1:
+                break
+            with run.fabric.autocast():
+                stage.step(run.draw(), run)
+            for scheduler in stage.schedulers.values():
+                scheduler.step()
+            if stage.ema:
+                self.averages.update(stage.ema)
+            self.step += 1
+            run.total += 1
+            done = (sum(s.steps for s in self.stages[:index]) + run.progress * stage.steps) / planned
+            bar.advance(run.total, done)
+            if run.total % settings.log_every == 0:
+                self.write_curves()
+            if self.log and run.total % settings.sample_every == 0:
+                self.write_samples()
+            stop = stopping()
+            if stop or run.total % settings.checkpoint_every == 0:
+                self.save(index, self.stage_elapsed + time.monotonic() - begin)
+            if stop:
+                raise Interrupted(f"stopped at step {run.total}; the same command goes on from there")
+        if stage.joint and model.degradation is not None:
+            model.degradation.requires_grad_(False)
+        self.done.append(self.step)
+        self.step, self.stage_elapsed = 0, 0.0
+
+    def _enter(self, stage: Stage) -> None:
+        if stage.enter:
+            stage.enter()
+        if stage.joint and self.model.degradation is not None:
+            self.model.degradation.requires_grad_(True)
+        self.model.train()
+        self.run.enter(stage)
+
+    def check_finite(self) -> None:
+        bad = int(self.run.bad.item())
+        if bad:
+            raise TrainingFailed(
+                f"the loss is not finite at step {bad}; lower the learning rate or use --precision fp32"
+            )
+
+    def write_curves(self) -> None:
+        self.check_finite()
+        means = self.run.means()
+        for name, value in means.items():
+            self.curve.setdefault(name, []).append([self.run.total, value])
+        if self.log:
+            for name, value in means.items():
+                self._writer().add_scalar(name, value, self.run.total)
+
+    def write_samples(self) -> None:
+        if self.quiet and self.run.fabric.global_rank > 0:
+            return
+        for name, images in self.run.samples.items():
+            with torch.no_grad():
+                images = images() if callable(images) else images
+            self._writer().add_images(name, images[:8].float().clamp(0, 1).cpu(), self.run.total)
+
+    def _writer(self) -> Any:
+        if self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(self.log), purge_step=self.run.total)
+        return self.writer
+
+    def save(self, index: int, stage_elapsed: float) -> None:
+        """Write everything that the next step depends on. A state that is not finite is never written."""
+        self.check_finite()
+        run, stage = self.run, self.stages[index]
+        random: Any = {"global": _random_state(run.device), "data": run.generator.get_state()}
+        if run.fabric.world_size > 1:
+            every: list[Any] = [None] * run.fabric.world_size
+            torch.distributed.all_gather_object(every, random)
+        else:
+            every = [random]
+        if run.fabric.global_rank > 0:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": {n: o.state_dict() for n, o in stage.optimizers.items()},
+            "schedulers": {n: s.state_dict() for n, s in stage.schedulers.items()},
+            "averages": self.averages.values,
+            "position": {"stage": index, "step": self.step, "total": run.total, "done": self.done},
+            "random": every,
+            "curve": self.curve,
+            "sums": run.sums,
+            "counts": run.counts,
+            "elapsed": self.elapsed + time.monotonic() - self.begin,
+            "stage_elapsed": stage_elapsed,
+        }
+        write_atomically(self.checkpoint, lambda path: torch.save(_to_cpu(state), path))
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        run, position = self.run, saved["position"]
+        self.first, self.step, run.total = position["stage"], position["step"], position["total"]
+        self.done = list(position["done"])
+        for stage in self.stages[: self.first + 1]:
+            self._enter(stage)
+            if stage.joint and stage is not self.stages[self.first] and self.model.degradation is not None:
+                self.model.degradation.requires_grad_(False)
+        self.model.load_state_dict(saved["model"])
+        stage = self.stages[self.first]
+        for name, optimizer in stage.optimizers.items():
+            optimizer.load_state_dict(saved["optimizers"][name])
+        for name, scheduler in stage.schedulers.items():
+            scheduler.load_state_dict(saved["schedulers"][name])
+        self.averages.values = {
+            c: {n: v.to(run.device) for n, v in kept.items()} for c, kept in saved["averages"].items()
+        }
+        self.curve, self.elapsed, self.stage_elapsed = saved["curve"], saved["elapsed"], saved["stage_elapsed"]
+        run.sums = {n: v.to(run.device) for n, v in saved["sums"].items()}
+        run.counts = dict(saved["counts"])
+        random = saved["random"][min(run.fabric.global_rank, len(saved["random"]) - 1)]
+        run.generator.set_state(random["data"])
+        _restore_random_state(random["global"], run.device)
