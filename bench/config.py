@@ -12,6 +12,7 @@ PRESETS = {
     "paper": "the papers' sizes and steps, all test faces: GPU days",
 }
 TEST_FACES = {"quick": 64, "paper": 1_000_000}
+CHECKPOINT_EVERY = {"quick": 50, "paper": 1000}  # steps
 CONDITIONS = ("bicubic", "blur", "noise", "jpeg", "real")  # tested on where --conditions is not given
 
 
@@ -35,7 +36,7 @@ class Settings:
     out: str = "bench-run"
     fresh: bool = False
     strict: bool = False
-    checkpoint_every: int = 500
+    checkpoint_every: int = 0  # steps; 0: the preset's
     quiet: bool = False
 
 

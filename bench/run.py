@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from . import __version__, plan, plugins, weights
-from .config import TEST_FACES, Settings
+from .config import CHECKPOINT_EVERY, TEST_FACES, Settings
 from .data import FaceSet, load
 from .errors import BenchError, Interrupted, MissingWeights, UsageError
 from .image import read_image, to_uint8, write_image
@@ -151,13 +151,14 @@ class Bench:
 
             s = self.settings
             share = s.budget / len(self.plan.trained) if s.budget else None
+            every = s.checkpoint_every or CHECKPOINT_EVERY[s.preset]
             checkpoint = self.store.root / "partial" / f"{recipe.key}.pt"
             if s.fresh:
                 checkpoint.unlink(missing_ok=True)
             result = fit(
                 partial(for_training, recipe, self.degradation_file(recipe)),
                 self.data,
-                TrainSettings(s.device, s.devices, s.precision, s.seed, share, s.compile, s.checkpoint_every),
+                TrainSettings(s.device, s.devices, s.precision, s.seed, share, s.compile, every),
                 checkpoint=checkpoint,
                 log=self.out / "log" / recipe.folder,
                 label=recipe.label,

@@ -83,6 +83,8 @@ class Store:
 
 def link(source: Path, target: Path) -> None:
     """Make ``target`` the same file as ``source``: a hard link where the disk allows, else a copy."""
+    if target.exists() and target.samefile(source):
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
     temporary.unlink(missing_ok=True)

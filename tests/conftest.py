@@ -1,0 +1,141 @@
+"""Fixtures: real faces where they lie beside the checkout, small made-up sets, a command to call."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench import plugins
+from bench.cli import main
+from bench.image import write_image
+
+torch.set_num_threads(2)
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def faces() -> Path:
+    """The folder of real faces; skips where it is absent."""
+    folder = ROOT.parent / "shared" / "faces"
+    if not folder.is_dir():
+        pytest.skip("needs the real faces in ../shared/faces")
+    return folder
+
+
+@pytest.fixture
+def bench(capsys, monkeypatch):
+    """Call a command in this process: bench("list", "methods") -> (exit code, output, errors)."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(plugins, "_local", [])
+        plugins.catalogue.cache_clear()
+        try:
+            code = main([str(a) for a in arguments])
+        except SystemExit as stop:  # argparse
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        plugins.catalogue.cache_clear()
+        return code, out, err
+
+    return call
+
+
+def smooth_images(count: int, size: int, seed: int = 0) -> np.ndarray:
+    """(count, 3, size, size) uint8: random low-frequency pictures, quick to make."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.random((count, 3, 6, 6), dtype=np.float32))
+    fine = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
+    return (fine * 255).round().to(torch.uint8).numpy()
+
+
+@pytest.fixture
+def folders(tmp_path) -> tuple[Path, Path]:
+    """An HR folder (32x32) and an LR folder (8x8), each with train/ and test/."""
+    for what, size, seed in (("hr", 32, 0), ("lr", 8, 1)):
+        for split, count in (("train", 12), ("test", 4)):
+            folder = tmp_path / what / split
+            folder.mkdir(parents=True)
+            for index, image in enumerate(smooth_images(count, size, seed + len(split))):
+                write_image(folder / f"{split}{index:02d}.png", image)
+    return tmp_path / "hr", tmp_path / "lr"
+
+
+PLUGIN = '''
+from dataclasses import dataclass
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+import bench
+
+
+class Tiny(bench.Method):
+    """A tiny network with everything that a resume must restore: momentum, schedule, averages, batch norm, noise."""
+
+    @dataclass(frozen=True)
+    class Params:
+        width: int = 8
+        lr: float = 1e-3
+        steps: int = 60
+        blow_up_at: int = -1
+
+    variants = {"wide": {"width": 12}}
+    quick = {"steps": 40}
+
+    def build(self):
+        w = self.params.width
+        self.net = nn.Sequential(
+            nn.Conv2d(3, w, 3, padding=1), nn.BatchNorm2d(w), nn.ReLU(), nn.Conv2d(w, 3 * self.scale**2, 3, padding=1),
+            nn.PixelShuffle(self.scale),
+        )
+
+    def stages(self):
+        stages = []
+        for name in ("first", "second"):
+            optimizer = torch.optim.Adam(self.net.parameters(), self.params.lr)
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, 15, 0.5)
+            stages.append(bench.Stage(
+                name, self.params.steps // 2, self.step, {"net": optimizer}, {"net": schedule}, batch_size=4,
+                augment=bench.Augment(zoom=0.1, rotate=10, jitter=0.1), ema={"net": 0.9}))
+        return stages
+
+    def step(self, batch, run):
+        lr = self.degrade(batch.hr)
+        loss = F.l1_loss(self.net(lr + 0.01 * torch.randn_like(lr)), batch.hr)
+        if run.step == self.params.blow_up_at:
+            loss = loss / 0
+        run.minimize(loss, "net")
+
+    def infer(self, lr):
+        return self.net(lr).clamp(0, 1)
+
+
+class Broken(bench.Method):
+    """Raises."""
+
+    def infer(self, lr):
+        raise RuntimeError("this plugin is broken")
+
+
+class Mae(bench.Metric):
+    """Mean absolute error."""
+
+    needs = ("hr",)
+
+    def protocol(self, outputs):
+        return "mean absolute error, 0-255"
+
+    def score(self, outputs):
+        values = np.array([np.abs(a.astype(float) - b).mean() for a, b in zip(outputs.sr, outputs.hr)])
+        return bench.Score(values.mean(), per_image=values)
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path) -> Path:
+    """A plugin file with a method that trains, one that raises, and a metric."""
+    file = tmp_path / "mine.py"
+    file.write_text(PLUGIN)
+    return file
