@@ -1,0 +1,14 @@
+"""The methods: how HR is restored from LR."""
+
+import bench
+
+
+@bench.hookimpl
+def bench_methods():
+    """Name: (module:class, one line)."""
+    return {
+        "bicubic": (f"{__name__}.interpolation:Bicubic", "cubic interpolation (Keys, a = -0.5)"),
+        "bilinear": (f"{__name__}.interpolation:Bilinear", "linear interpolation"),
+        "lanczos": (f"{__name__}.interpolation:Lanczos", "windowed-sinc interpolation (Lanczos, a = 3)"),
+        "low-to-high": (f"{__name__}.low_to_high:LowToHigh", "residual GAN trained on learned LR (Bulat 2018)"),
+    }

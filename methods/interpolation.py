@@ -1,0 +1,45 @@
+"""Interpolation: the methods that know nothing of faces."""
+
+import torch
+from torch import Tensor
+
+import bench
+from bench.image import upsample
+
+
+class _Interpolation(bench.Method):
+    scales = (4, 2, 8)
+    mode = ""
+
+    def infer(self, lr: Tensor) -> Tensor:
+        return upsample(lr, self.scale, self.mode).clamp(0, 1)
+
+
+class Bicubic(_Interpolation):
+    """Cubic convolution with a = -0.5 (Keys 1981), as Pillow and MATLAB."""
+
+    mode = "bicubic"
+
+
+class Bilinear(_Interpolation):
+    """Linear interpolation between pixel centres."""
+
+    mode = "bilinear"
+
+
+class Lanczos(bench.Method):
+    """Sinc windowed by a sinc of three lobes (Lanczos), as Pillow: weights renormalised at the border."""
+
+    scales = (4, 2, 8)
+
+    def infer(self, lr: Tensor) -> Tensor:
+        height, width = (lanczos_matrix(n, n * self.scale).to(lr) for n in lr.shape[-2:])
+        return (height @ lr @ width.T).clamp(0, 1)
+
+
+def lanczos_matrix(size: int, target: int, lobes: int = 3) -> Tensor:
+    """(target, size) float64: the weights of each input pixel in each output pixel, for target >= size."""
+    centre = (torch.arange(target, dtype=torch.float64) + 0.5) * size / target - 0.5
+    distance = centre[:, None] - torch.arange(size, dtype=torch.float64)
+    weight = torch.sinc(distance) * torch.sinc(distance / lobes) * (distance.abs() < lobes)
+    return weight / weight.sum(1, keepdim=True)
