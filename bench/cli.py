@@ -129,7 +129,9 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to train on")
     sub.add_argument("--precision", default="auto", help="auto, bf16 or fp32")
     sub.add_argument("--compile", action="store_true", help="torch.compile the networks")
-    sub.add_argument("--checkpoint-every", type=int, default=0, metavar="STEPS", help="default: 50 (quick), 1000 (paper)")
+    sub.add_argument(
+        "--checkpoint-every", type=int, default=0, metavar="STEPS", help="default: 50 (quick), 1000 (paper)"
+    )
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
 
