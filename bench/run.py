@@ -380,12 +380,14 @@ class Bench:
                 self.say(f"nothing to compute; {self.out / 'report.html'} is up to date")
                 return
         write_table(self.out, rows)
-        write_json(old, self.record(key, failures))
+        record = self.record(key, failures)
+        write_json(old, {**record, "key": ""})  # complete only once the reports are there
         for name in ("html", "latex"):
             render = plugins.load("reports", name)
             written = render([self.out], self.out / "report.html" if name == "html" else self.out / "tables")
             if name == "html":
                 self.say(f"report: {written[0]}")
+        write_json(old, record)
 
     def command_settings(self) -> dict[str, Any]:
         skip = ("out", "fresh", "quiet", "checkpoint_every")

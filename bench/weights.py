@@ -123,7 +123,9 @@ def check(wanted: Weights, file: Path) -> str:
     if not found.startswith(expected):
         raise UsageError(f"{file}: SHA-256 {found[:16]}… is not the {expected[:16]} expected of {wanted.name}; refused")
     if wanted.bytes and file.stat().st_size != wanted.bytes:
-        raise UsageError(f"{file}: {file.stat().st_size} bytes, not the {wanted.bytes} expected of {wanted.name}; refused")
+        raise UsageError(
+            f"{file}: {file.stat().st_size} bytes, not the {wanted.bytes} expected of {wanted.name}; refused"
+        )
     if not expected:
         write_json(store() / "recorded.json", {**_recorded(), wanted.name: found})
         return "no published hash; recorded now"
@@ -197,7 +199,10 @@ def add(sources: list[str]) -> list[str]:
 
 def rows() -> list[dict[str, Any]]:
     """The manifest, with what is here."""
-    return [{**asdict(w), "present": (store() / w.file).is_file(), "path": str(store() / w.file)} for w in manifest().values()]
+    return [
+        {**asdict(w), "present": (store() / w.file).is_file(), "path": str(store() / w.file)}
+        for w in manifest().values()
+    ]
 
 
 def command(action: str, names: list[str], as_json: bool = False) -> int:
@@ -209,7 +214,9 @@ def command(action: str, names: list[str], as_json: bool = False) -> int:
         else:
             print(f"store: {store()} (BENCH_WEIGHTS moves it)")
             for row in found:
-                print(f"{'*' if row['present'] else ' '} {row['name']:<14} {row['purpose']:<40} opens {', '.join(row['opens'])}")
+                print(
+                    f"{'*' if row['present'] else ' '} {row['name']:<14} {row['purpose']:<40} opens {', '.join(row['opens'])}"
+                )
         return 0
     if action == "add":
         if not names:

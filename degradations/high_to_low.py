@@ -42,7 +42,7 @@ class HighToLow(bench.Degradation):
 
     variants = {"wgan-gp": {"gan": "wgan-gp"}}
     # Small and short for the quick preset: narrow networks, one critic update.
-    quick = {"width": 16, "critic_width": 24, "critic_updates": 1, "batch": 16, "steps": 300, "lr": 5e-4}
+    quick = {"width": 12, "critic_width": 16, "critic_updates": 1, "batch": 8, "steps": 300, "lr": 5e-4}
 
     def build(self) -> None:
         p = self.params

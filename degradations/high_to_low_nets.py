@@ -25,7 +25,10 @@ class HighToLowGenerator(nn.Module):
         down = [nn.Sequential(ResidualBlock(width), ResidualBlock(width), nn.AvgPool2d(2)) for _ in range(4)]
         up = [
             nn.Sequential(
-                ResidualBlock(width), ResidualBlock(width), nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2)
+                ResidualBlock(width),
+                ResidualBlock(width),
+                nn.Conv2d(width, 4 * width, 3, padding=1),
+                nn.PixelShuffle(2),
             )
             for _ in range(int(math.log2(16 // scale)))
         ]

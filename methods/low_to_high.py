@@ -51,7 +51,7 @@ class LowToHigh(bench.Method):
         "wgan-gp": {"gan": "wgan-gp"},
     }
     # Small and short for the quick preset: a quarter of the widths, one critic update.
-    quick = {"widths": (48, 32, 24), "critic_width": 24, "critic_updates": 1, "batch": 16, "steps": 260,
+    quick = {"widths": (32, 24, 16), "critic_width": 8, "critic_updates": 1, "batch": 8, "steps": 500,
              "joint_steps": 20, "lr": 1e-3}  # fmt: skip
 
     def build(self) -> None:

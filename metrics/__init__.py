@@ -17,9 +17,18 @@ def bench_metrics():
         "nima": (f"{__name__}.noreference:Nima", "* aesthetic score, 1-10 (AVA)"),
         # distribution: needs reference faces
         "fid": (f"{__name__}.distribution:Fid", "* Frechet Inception distance to the HR training faces"),
-        "swd": (f"{__name__}.distribution:Swd", "* sliced Wasserstein distance of patches to the HR training faces; no weights"),
+        "swd": (
+            f"{__name__}.distribution:Swd",
+            "* sliced Wasserstein distance of patches to the HR training faces; no weights",
+        ),
         "fid-lr": (f"{__name__}.distribution:FidLr", "FID of a degradation's LR to the real LR"),
-        "swd-lr": (f"{__name__}.distribution:SwdLr", "* sliced Wasserstein distance of a degradation's LR to the real LR"),
+        "swd-lr": (
+            f"{__name__}.distribution:SwdLr",
+            "* sliced Wasserstein distance of a degradation's LR to the real LR",
+        ),
         # consistency: needs the method
-        "consistency": (f"{__name__}.consistency:Consistency", "* distance between outputs for degraded versions of one face"),
+        "consistency": (
+            f"{__name__}.consistency:Consistency",
+            "* distance between outputs for degraded versions of one face",
+        ),
     }

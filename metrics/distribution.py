@@ -57,7 +57,9 @@ def interval(value: float, again: Callable[[np.random.Generator], float], seed: 
 class Fid(_Distribution):
     """Frechet Inception distance (Heusel 2017): ||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of pool3 features."""
 
-    paper = "Heusel et al.: GANs trained by a two time-scale update rule converge to a local Nash equilibrium, NeurIPS 2017"
+    paper = (
+        "Heusel et al.: GANs trained by a two time-scale update rule converge to a local Nash equilibrium, NeurIPS 2017"
+    )
 
     def required_weights(self) -> tuple[str, ...]:
         return ("inception-fid",)
@@ -170,7 +172,9 @@ class Swd(_Distribution):
             mean, std = (f((0, 2), keepdim=True) for f in (flat.mean, flat.std))
             directions = F.normalize(torch.randn(flat[0].numel(), p.directions, generator=rng), dim=0)
             total = mine.shape[0] * mine.shape[1]
-            target = ((flat[torch.randperm(len(flat), generator=rng)[:total]] - mean) / (std + 1e-8)).flatten(1) @ directions
+            target = ((flat[torch.randperm(len(flat), generator=rng)[:total]] - mean) / (std + 1e-8)).flatten(
+                1
+            ) @ directions
             target = target.sort(0).values
             projected = ((mine - mean) / (std + 1e-8)).flatten(2) @ directions  # (image, patch, direction)
 

@@ -65,7 +65,9 @@ class Ssim(_Fidelity):
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
         from pyiqa.archs.ssim_arch import SSIM
 
-        return SSIM(channels=1 if self.params.color == "y" else 3, test_y_channel=self.params.color == "y").to(sr)(sr, hr)
+        return SSIM(channels=1 if self.params.color == "y" else 3, test_y_channel=self.params.color == "y").to(sr)(
+            sr, hr
+        )
 
 
 class LrPsnr(_Fidelity):

@@ -36,7 +36,9 @@ class Lpips(bench.Metric):
         model, values = outputs.cache[key], np.empty(len(outputs.sr))
         for indices, sr, hr in bench.batches(outputs.sr, outputs.hr or [], device=outputs.device):
             if min(sr.shape[-2:]) < 32:
-                raise bench.Unavailable(f"faces of {sr.shape[-1]}x{sr.shape[-2]} px are too small for {self.params.net}")
+                raise bench.Unavailable(
+                    f"faces of {sr.shape[-1]}x{sr.shape[-2]} px are too small for {self.params.net}"
+                )
             values[indices] = model(sr, hr, normalize=True).flatten().double().cpu().numpy()
         return bench.Score(float(values.mean()), per_image=values)
 
