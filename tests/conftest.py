@@ -1,5 +1,6 @@
 """Fixtures: real faces where they lie beside the checkout, small made-up sets, a command to call."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ def bench(capsys, monkeypatch):
         capsys.readouterr()
         monkeypatch.setattr(plugins, "_local", [])
         plugins.catalogue.cache_clear()
+        for name in [n for n in sys.modules if n.startswith("bench_plugin_")]:
+            del sys.modules[name]
         try:
             code = main([str(a) for a in arguments])
         except SystemExit as stop:  # argparse
