@@ -48,6 +48,15 @@ class Recipe:
             self.params, scale=self.scale, hr_size=self.hr_size, degradation=degradation
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: the parameters as plain values, since a local plugin's classes do not unpickle."""
+        return {**vars(self), "params": dataclasses.asdict(self.params)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        plugins.use(*state["plugin_files"])
+        blank = plugins.load(state["kind"], state["name"]).Params()
+        vars(self).update({**state, "params": override(blank, state["params"], state["name"])})
+
     @property
     def folder(self) -> str:
         """The label as a folder's name."""

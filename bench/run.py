@@ -85,8 +85,7 @@ class Bench:
         for method in self.plan.methods:
             for condition in self.plan.conditions:
                 rows += self.cell(method, condition)
-        for condition in self.plan.conditions:
-            rows += self.degradation_rows(condition)
+        rows += self.degradation_rows()
         self.write(rows)
         asked = {m.label for m in self.plan.measures if m.asked} & set(self.unavailable)
         for label, reason in self.unavailable.items():
@@ -187,13 +186,16 @@ class Bench:
 
     # ------------------------------------------------------------ images
 
-    def lr_of(self, condition: str, scale: int) -> FaceSet:
-        """The LR faces of a condition, degraded once with the run's seed and kept."""
-        recipe = self.plan.degraded[condition, scale]
+    def condition(self, condition: str, method: Recipe) -> Recipe | None:
+        """The degradation behind a condition at the method's scale; None for the real LR."""
+        return self.plan.degraded[condition, method.scale]
+
+    def lr_of(self, recipe: Recipe | None) -> FaceSet:
+        """The LR test faces: degraded once with the run's seed and kept; the real ones for None."""
         if recipe is None:
             assert self.lr_test is not None
             return self.lr_test
-        key = self.lr_key(condition, scale)
+        key = self.lr_key(recipe)
         if not self.store.has("lr", key):
             model = self.load_model(recipe)
             images = apply(lambda hr: degrade(model, hr, self.settings.seed), self.hr_test, self.device)
@@ -201,8 +203,7 @@ class Bench:
             self.computed += 1
         return read_faces(self.store.path("lr", key), self.hr_test.names)
 
-    def lr_key(self, condition: str, scale: int) -> str:
-        recipe = self.plan.degraded[condition, scale]
+    def lr_key(self, recipe: Recipe | None) -> str:
         if recipe is None:
             assert self.lr_test is not None
             return key_of("real", self.lr_test.fingerprint)
@@ -212,7 +213,7 @@ class Bench:
         """The folder of the restored faces."""
         key = self.sr_key(method, condition)
         if not self.store.has("sr", key):
-            lr = self.lr_of(condition, method.scale)
+            lr = self.lr_of(self.condition(condition, method))
             model = self.load_model(method)
             images = apply(lambda x: checked(model.infer(x), x, method), lr, self.device)
             self.store.put("sr", key, lambda folder: write_faces(folder, lr.names, images))
@@ -220,7 +221,7 @@ class Bench:
         return self.store.path("sr", key)
 
     def sr_key(self, method: Recipe, condition: str) -> str:
-        return key_of("sr", method.key, self.lr_key(condition, method.scale), self.settings.device)
+        return key_of("sr", method.key, self.lr_key(self.condition(condition, method)), self.settings.device)
 
     # ------------------------------------------------------------ scores
 
@@ -242,23 +243,21 @@ class Bench:
         self.show(method, condition, folder)
         return rows
 
-    def degradation_rows(self, condition: str) -> list[dict[str, Any]]:
-        """Metrics of the LR faces themselves against the real LR: once for each condition, with no method."""
+    def degradation_rows(self) -> list[dict[str, Any]]:
+        """Metrics of LR faces against the real LR: once for each condition and each learned degradation, no method."""
+        learned = {r.label: r for r in self.plan.trained if r.kind == "degradations"}
+        known = {label: recipe for (label, _), recipe in self.plan.degraded.items() if recipe is not None}
         rows: list[dict[str, Any]] = []
-        for (label, scale), recipe in self.plan.degraded.items():
-            if label != condition or recipe is None:
-                continue
-            head = self.head(None, condition)
+        for label, recipe in {**known, **learned}.items():
             for measure in self.plan.measures:
                 if about(measure) == "lr":
-
-                    def outputs(scale: int = scale) -> Outputs:
-                        faces = self.lr_of(condition, scale)
-                        return self._outputs(faces.images(), faces, None, scale)
-
-                    name = f"{measure.label} of {condition}"
-                    rows += self.score(measure, head, name, self.lr_key(condition, scale), outputs)
+                    head, key, name = self.head(None, label), self.lr_key(recipe), f"{measure.label} of {label}"
+                    rows += self.score(measure, head, name, key, partial(self.lr_outputs, recipe))
         return rows
+
+    def lr_outputs(self, recipe: Recipe) -> Outputs:
+        faces = self.lr_of(recipe)
+        return self._outputs(faces.images(), faces, None, recipe.scale)
 
     def head(self, method: Recipe | None, condition: str) -> dict[str, Any]:
         return {
@@ -270,9 +269,9 @@ class Bench:
         }
 
     def outputs(self, method: Recipe, condition: str, folder: Path) -> Outputs:
-        lr = self.lr_of(condition, method.scale)
+        lr = self.lr_of(self.condition(condition, method))
         hr: list[np.ndarray] | None
-        if self.plan.degraded[condition, method.scale] is not None:
+        if self.condition(condition, method) is not None:
             hr = self.hr_test.images()
         elif self.data.truth is not None:
             known = dict(zip(self.data.truth.names, self.data.truth.images(), strict=True))
@@ -355,12 +354,11 @@ class Bench:
 
     def show(self, method: Recipe, condition: str, folder: Path) -> None:
         """Make the images of a cell visible under images/."""
-        lr = self.lr_of(condition, method.scale)
+        lr = self.lr_of(self.condition(condition, method))
         root = self.out / "images"
         show_folder(folder, root / method.folder / condition.replace("/", "_"))
-        recipe = self.plan.degraded[condition, method.scale]
-        if recipe is not None:
-            show_folder(self.store.path("lr", self.lr_key(condition, method.scale)), root / "lr" / condition)
+        if self.condition(condition, method) is not None:
+            show_folder(self.store.path("lr", self.lr_key(self.condition(condition, method))), root / "lr" / condition)
         else:
             show_faces(lr, root / "lr" / condition)
             if self.data.truth is not None:
@@ -371,7 +369,7 @@ class Bench:
         """The results table, run.json and the reports; nothing is rendered again where nothing changed."""
         failures = [{"cell": c, "reason": r} for c, r in self.failed.items()]
         report = plugins.source_file("reports", "html")
-        key = key_of(rows, failures, __version__, source_hash(report) if report else "", self.command_settings())
+        key = key_of(rows, failures, __version__, source_hash(report) if report else "", self.identity())
         old = self.out / "run.json"
         expected = ("report.html", "results.csv", "results.parquet")
         if old.exists() and not self.computed and all((self.out / name).exists() for name in expected):
@@ -388,6 +386,16 @@ class Bench:
             if name == "html":
                 self.say(f"report: {written[0]}")
         write_json(old, record)
+
+    def identity(self) -> dict[str, Any]:
+        """What the report shows of the settings, in sorted form: another spelling of the same command is the same."""
+        names = {"methods": [m.label for m in self.plan.methods], "conditions": self.plan.conditions}
+        return {
+            **self.command_settings(),
+            **names,
+            "degradations": "",
+            "metrics": [m.label for m in self.plan.measures],
+        }
 
     def command_settings(self) -> dict[str, Any]:
         skip = ("out", "fresh", "quiet", "checkpoint_every")

@@ -102,6 +102,8 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     """A string from the command line, or a value from a plugin, as the type that the field declares."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     wrong = UsageError(f"{where}={value} is not {describe(hint)}")
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return hint(**value)
     if hint is Any or dataclasses.is_dataclass(hint):
         return value
     if origin is typing.Literal:

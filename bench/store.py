@@ -101,19 +101,22 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@cache
 def source_hash(path: Path) -> str:
     """Hash of a plugin's source: its file and the project files that it imports, comments and layout left out."""
-    seen: dict[str, str] = {}
+    seen: dict[Path, str] = {}
     pending = [path]
     while pending:
         file = pending.pop()
-        if str(file) in seen or not file.is_file():
-            continue
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        seen[str(file)] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-        pending += _imports(tree, file)
+        if file not in seen and file.is_file():
+            seen[file], imported = _parsed(file, file.stat().st_mtime_ns)
+            pending += imported
     return key_of(sorted(seen.values()))
+
+
+@cache
+def _parsed(file: Path, changed: int) -> tuple[str, list[Path]]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), _imports(tree, file)
 
 
 def _imports(tree: ast.AST, file: Path) -> list[Path]:

@@ -180,7 +180,9 @@ class Head:
         if p.fringe and style in ("short", "side", "bob", "long", "wavy"):
             front = -0.30
         away = np.abs(t)
-        line = front + 0.16 * bell(away - 0.75, 0.25) * (-1 if style in ("short", "buzz", "quiff") and p.age > 0.4 else 0.4)
+        line = front + 0.16 * bell(away - 0.75, 0.25) * (
+            -1 if style in ("short", "buzz", "quiff") and p.age > 0.4 else 0.4
+        )
         if style in ("side", "long", "wavy", "bob") and not p.fringe:
             line = line - 0.16 * bell(t - p.part, 0.22)
         side = long if long else (0.22 if style != "bun" else 0.05)
@@ -216,7 +218,11 @@ class Head:
         if style == "afro":
             shell = crown * (1 + grow) * (1 - 0.16 * np.clip(v + 0.1, 0, 1)) + 0.015 * fine
         if long:
-            shell = shell + 0.10 * np.clip(v - 0.1, 0, 1) * (style != "afro") - 0.25 * np.clip(v - 0.62, 0, 1) * (style == "bob")
+            shell = (
+                shell
+                + 0.10 * np.clip(v - 0.1, 0, 1) * (style != "afro")
+                - 0.25 * np.clip(v - 0.62, 0, 1) * (style == "bob")
+            )
         thickness = np.clip(shell - self.relief, 0, None)
         body = cover if style == "buzz" else step(line - v - 0.01, 0.07) * cover
         if style == "bald":
@@ -243,14 +249,20 @@ class Head:
                            *self.pair(1.22, 0.1, 0.12, 0.2, 1.2))  # fmt: skip
         colour = colour * (1 - np.array([0.02, 0.22, 0.20])[:, None, None] * flush)
         if p.freckles > 0.1:
-            dots = np.clip(self._grain(rng, 0.8) - 1.1, 0, 1) * self.spots(*self.pair(0.3, 0.2, 0.2, 0.16, 1.0), (0, 0.2, 0.1, 0.1, 0.6))
+            dots = np.clip(self._grain(rng, 0.8) - 1.1, 0, 1) * self.spots(
+                *self.pair(0.3, 0.2, 0.2, 0.16, 1.0), (0, 0.2, 0.1, 0.1, 0.6)
+            )
             colour = colour * (1 - np.array([0.3, 0.5, 0.6])[:, None, None] * dots * p.freckles)
         below = 1 - self.above_jaw
         colour = colour * (1 - 0.12 * below)
-        shaved = self.spots((0, 0.50, 0.20, 0.045, 0.9), (0, 0.88, 0.25, 0.13, 1.0), *self.pair(0.55, 0.62, 0.22, 0.2, 1.0))
+        shaved = self.spots(
+            (0, 0.50, 0.20, 0.045, 0.9), (0, 0.88, 0.25, 0.13, 1.0), *self.pair(0.55, 0.62, 0.22, 0.2, 1.0)
+        )
         shaved = np.clip(shaved, 0, 1) * step(0.75 - np.abs(self.u), 0.15)
         if p.stubble:
-            over(colour, p.hair**2, np.clip(shaved * p.stubble * (0.45 + 0.25 * self.pores), 0, 0.6) * (1 - 0.6 * below))
+            over(
+                colour, p.hair**2, np.clip(shaved * p.stubble * (0.45 + 0.25 * self.pores), 0, 0.6) * (1 - 0.6 * below)
+            )
         self.whiskers = np.zeros(self.shape, np.float32)
         if p.beard:
             away = np.abs(self.u)
@@ -258,7 +270,11 @@ class Head:
             full = step(v - edge, 0.10) * step(1.16 - v - 0.3 * away, 0.10) * step(1.0 - away, 0.06)
             tache = step(0.055 - np.abs(v - 0.505 - 0.25 * away**2), 0.035) * step(0.30 - away, 0.08)
             clear = step(np.hypot(away / (p.mouth_width * 0.95), (v - 0.615) / 0.085) - 1, 0.25)
-            self.whiskers = np.clip((full + tache) * clear, 0, 1) * p.beard * np.clip(0.9 + 0.28 * self._grain(rng, (1.3, 0.6)), 0, 1)
+            self.whiskers = (
+                np.clip((full + tache) * clear, 0, 1)
+                * p.beard
+                * np.clip(0.9 + 0.28 * self._grain(rng, (1.3, 0.6)), 0, 1)
+            )
             over(colour, (p.hair * 0.95) ** 2 * (0.9 + 0.0 * p.age), self.whiskers)
             self.relief = self.relief + 0.05 * gaussian_filter(self.whiskers, 2) * p.beard
         self.albedo = colour.astype(np.float32)
@@ -284,7 +300,9 @@ class Head:
             (0, 0.47, 0.018, 0.05, -0.014),
             *self.pair(1.20, 0.10, 0.055, 0.16, 0.20 * (p.style not in ("bob", "long", "wavy"))), *self.pair(1.17, 0.10, 0.025, 0.09, -0.09),
         )  # fmt: skip
-        fold = np.exp(-0.5 * ((np.abs(self.u) - 0.16 - 0.34 * (self.v - tip)) / 0.020) ** 2) * bell(self.v - tip - 0.13, 0.09)
+        fold = np.exp(-0.5 * ((np.abs(self.u) - 0.16 - 0.34 * (self.v - tip)) / 0.020) ** 2) * bell(
+            self.v - tip - 0.13, 0.09
+        )
         relief -= fold * (0.006 + 0.022 * smile + 0.014 * p.age)
         if p.age > 0.35:
             relief += (p.age - 0.3) * 0.010 * np.sin(self.v * 58) * self.spots((0, -0.45, 0.3, 0.10, 1.0))
@@ -326,11 +344,17 @@ class Head:
         iu, iv = du - face.gaze[0] * a * 0.5, dv - face.gaze[1] * lift * 0.5 + 0.12 * lift
         r = np.hypot(iu, iv) / 0.072
         over(patch, p.iris**2 * 0.25, white * step(1 - r, px / 0.072))
-        over(patch, (p.iris**2)[:, None, None] * (1.0 + 0.8 * np.clip(iv / 0.06, -0.6, 1)), white * step(0.82 - r, px / 0.072))
+        over(
+            patch,
+            (p.iris**2)[:, None, None] * (1.0 + 0.8 * np.clip(iv / 0.06, -0.6, 1)),
+            white * step(0.82 - r, px / 0.072),
+        )
         over(patch, np.full(3, 0.004), white * step(0.42 - r, px / 0.072))
         glint = step(0.020 - np.hypot(iu + 0.022, iv + 0.026), px)
         over(patch, np.full(3, 1.6), white * glint)
-        lash = step(0.011 + 0.011 * p.lash - np.abs(dv - upper + 0.006 * p.lash), px * 1.2) * (np.abs(x) < 1.06 + 0.16 * p.lash * (x > 0))
+        lash = step(0.011 + 0.011 * p.lash - np.abs(dv - upper + 0.006 * p.lash), px * 1.2) * (
+            np.abs(x) < 1.06 + 0.16 * p.lash * (x > 0)
+        )
         over(patch, np.full(3, 0.008) + p.hair**2 * 0.1, lash * (0.55 + 0.45 * p.lash))
         over(patch, p.skin**2 * 0.25, 0.55 * step(0.008 - np.abs(dv - lower), px * 1.2) * (np.abs(x) < 1.0))
         crease = step(0.008 - np.abs(dv - upper * 1.25 + 0.042), px * 1.3) * (np.abs(x) < 1.05)
@@ -342,7 +366,12 @@ class Head:
         p = self.person
         place, du, dv = self._window(side * (p.eye_gap + 0.015), EYE - p.brow_height, 0.27, 0.16)
         x = side * du / 0.20
-        line = -p.brow_arch * np.cos((x - 0.25) * 1.6) * 1.6 + 0.02 - face.brows * 0.05 * (0.7 - 0.5 * x) - p.eye_tilt * 0.3 * x * 0.2
+        line = (
+            -p.brow_arch * np.cos((x - 0.25) * 1.6) * 1.6
+            + 0.02
+            - face.brows * 0.05 * (0.7 - 0.5 * x)
+            - p.eye_tilt * 0.3 * x * 0.2
+        )
         thick = p.brow * np.clip(1.0 - 0.45 * np.clip(x, -0.4, 1.2), 0.2, 1.2)
         hairs = np.sin((du * side * 0.9 + dv * 0.8) * 150)
         cover = step(thick - np.abs(dv - line), 0.018) * step(1.0 - np.abs(x), 0.12)
@@ -352,9 +381,17 @@ class Head:
         p, tip = self.person, self.person.nose_length
         place, du, dv = self._window(side * p.nose_width * 0.48, tip + 0.028, 0.16, 0.14)
         patch = albedo[:, place[0], place[1]]
-        over(patch, p.skin**2 * np.array([0.16, 0.09, 0.08]), 0.9 * step(1 - np.hypot(du / 0.042, (dv + 0.15 * np.abs(du)) / 0.019), 0.5))
+        over(
+            patch,
+            p.skin**2 * np.array([0.16, 0.09, 0.08]),
+            0.9 * step(1 - np.hypot(du / 0.042, (dv + 0.15 * np.abs(du)) / 0.019), 0.5),
+        )
         wing = np.hypot((side * du - p.nose_width * 0.30) / 0.06, (dv + 0.045) / 0.07)
-        over(patch, p.skin**2 * np.array([0.42, 0.34, 0.33]), 0.55 * bell(wing - 1, 0.16) * step(side * du - 0.03, 0.03) * step(dv + 0.09, 0.05))
+        over(
+            patch,
+            p.skin**2 * np.array([0.42, 0.34, 0.33]),
+            0.55 * bell(wing - 1, 0.16) * step(side * du - 0.03, 0.03) * step(dv + 0.09, 0.05),
+        )
 
     def _mouth(self, albedo: np.ndarray, gloss: np.ndarray, relief: np.ndarray, v: float, face: Face) -> None:
         p, px = self.person, self.pixel * 0.7
@@ -374,7 +411,9 @@ class Head:
         lips = (p.lips**2)[:, None, None] * wrinkle
         over(patch, lips * 0.66, step(dv - upper, px * 1.4) * step(top - dv, px) * inside * 0.92)
         over(patch, lips * 1.05, step(dv - bottom, px) * step(lower - dv, px * 1.6) * inside * 0.92)
-        relief[place] += (0.020 * bell(dv - (top + upper) / 2, 0.02) + 0.036 * bell(dv - (bottom + lower) / 2, 0.026)) * taper
+        relief[place] += (
+            0.020 * bell(dv - (top + upper) / 2, 0.02) + 0.036 * bell(dv - (bottom + lower) / 2, 0.026)
+        ) * taper
         relief[place] -= 0.022 * bell(dv - (top + bottom) / 2, 0.016) * taper
         hole = step(dv - top, px) * step(bottom - dv, px) * inside * (gap > 0.004)
         over(patch, np.array([0.035, 0.008, 0.008]), hole)
@@ -416,5 +455,7 @@ def lit(head: Head, relief: np.ndarray, albedo: np.ndarray, gloss: np.ndarray, l
     picture = np.empty_like(albedo)
     for channel, wrap in enumerate((0.34, 0.20, 0.16)):  # red light goes furthest under the skin
         direct = np.clip((facing + wrap) / (1 + wrap), 0, 1) * (shadow + (1 - shadow) * wrap * 0.5)
-        picture[channel] = albedo[channel] * (around + (1.25 - 0.6 * ambient) * direct * tint[channel]) + shine * tint[channel] * 0.9
+        picture[channel] = (
+            albedo[channel] * (around + (1.25 - 0.6 * ambient) * direct * tint[channel]) + shine * tint[channel] * 0.9
+        )
     return picture

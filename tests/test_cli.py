@@ -49,7 +49,9 @@ def test_info_counts_what_infer_uses(bench):
 def test_train_infer_and_score_work_one_after_the_other(bench, folders, plugin, tmp_path):
     hr, lr = folders
     weights = tmp_path / "tiny.pt"
-    code, _, err = bench("train", "tiny", "--plugin", plugin, "--out", weights, "--hr", hr, "--lr", lr, "--device", "cpu")
+    code, _, err = bench(
+        "train", "tiny", "--plugin", plugin, "--out", weights, "--hr", hr, "--lr", lr, "--device", "cpu"
+    )
     assert code == 0 and weights.is_file(), err
     code, out, err = bench("infer", "tiny", "--plugin", plugin, "--weights", weights, lr / "test", tmp_path / "sr")
     assert code == 0 and "4 images written" in out, err
@@ -63,13 +65,17 @@ def test_infer_without_weights_says_what_is_missing(bench, plugin, folders, tmp_
     code, _, err = bench("infer", "tiny", "--plugin", plugin, folders[1], tmp_path / "sr")
     assert code == 2 and "--weights" in err
     (tmp_path / "bad.pt").write_text("no weights")
-    code, _, err = bench("infer", "tiny", "--plugin", plugin, "--weights", tmp_path / "bad.pt", folders[1], tmp_path / "sr")
+    code, _, err = bench(
+        "infer", "tiny", "--plugin", plugin, "--weights", tmp_path / "bad.pt", folders[1], tmp_path / "sr"
+    )
     assert code == 2 and "not weights of bench" in err and len(err.strip().splitlines()) == 1
 
 
 def test_degrade_and_upscale_folders_and_single_files(bench, tmp_path):
     for index, image in enumerate(smooth_images(3, 32)):
-        write_image(tmp_path / "in" / f"{index}.png", image) if (tmp_path / "in").is_dir() else (tmp_path / "in").mkdir()
+        write_image(tmp_path / "in" / f"{index}.png", image) if (tmp_path / "in").is_dir() else (
+            tmp_path / "in"
+        ).mkdir()
     code, out, _ = bench("degrade", "jpeg[quality=10]", tmp_path / "in", tmp_path / "lr")
     assert code == 0 and read_image(tmp_path / "lr" / "1.png").shape == (3, 8, 8)
     code, _, _ = bench("infer", "lanczos", tmp_path / "lr" / "1.png", tmp_path / "one.png")

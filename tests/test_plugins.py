@@ -21,7 +21,9 @@ def test_built_in_plugins_can_all_be_imported():
 
 def test_two_plugins_of_one_name_are_a_named_problem_and_the_first_stays():
     catalogue = collect(methods=lambda: {"x": ("a:B", "one")})
-    catalogue.collect(SimpleNamespace(bench_methods=hookimpl(lambda: {"x": ("c:D", "two"), "y": ("c:E", "")})), "others")
+    catalogue.collect(
+        SimpleNamespace(bench_methods=hookimpl(lambda: {"x": ("c:D", "two"), "y": ("c:E", "")})), "others"
+    )
     assert catalogue.entries["methods"]["x"].target == "a:B" and "y" in catalogue.entries["methods"]
     assert "'x' is already defined by theirs" in catalogue.problems[0]
 
