@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -263,14 +264,37 @@ def fit(
         precision=precision,  # type: ignore[arg-type]
         strategy="ddp_spawn" if settings.devices > 1 else "auto",
     )
-    arguments = (build, data, settings, checkpoint, log, label, quiet)
-    if settings.devices > 1:
-        return fabric.launch(_fit, *arguments)
-    return _fit(fabric, *arguments)
+    work = partial(
+        _fit, build=build, data=data, settings=settings, checkpoint=checkpoint, log=log, label=label, quiet=quiet
+    )
+    if settings.devices == 1:
+        return work(fabric)
+    # Fabric looks into the arguments of `launch` and refuses frozen dataclasses, but not into a partial. The result comes
+    # back as a file: shared tensors end with the process that made them.
+    answer = checkpoint.with_suffix(".result")
+    answer.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fabric.launch(_launched, work, str(answer))
+        result = torch.load(answer, map_location="cpu", weights_only=True)
+    finally:
+        answer.unlink(missing_ok=True)
+    if "error" in result:
+        raise {"TrainingFailed": TrainingFailed, "Interrupted": Interrupted}[result["error"]](result["message"])
+    return result
+
+
+def _launched(fabric: Fabric, work: Callable[[Fabric], dict[str, Any]], answer: str) -> None:
+    try:
+        result = work(fabric)
+    except (TrainingFailed, Interrupted) as error:
+        result = {"error": type(error).__name__, "message": str(error)}
+    if fabric.global_rank == 0:
+        torch.save(result, answer)
 
 
 def _fit(
     fabric: Fabric,
+    *,
     build: Callable[[], Model],
     data: Data,
     settings: TrainSettings,
