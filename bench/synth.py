@@ -158,7 +158,9 @@ def background(side: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip(large[0].numpy(), 0, 1) ** 2
 
 
-def behind(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, key: np.ndarray, ambient: float):
+def behind(
+    canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, key: np.ndarray, ambient: float
+):
     """Long hair that falls behind the neck, or a bun above the head."""
     p, px = head.person, head.pixel
     along, down = x * turn[0, 0] + y * turn[1, 0], y
@@ -176,7 +178,9 @@ def behind(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: n
         over(canvas, (p.hair**2)[:, None, None] * strands * light, step(1 - r, px * 4))
 
 
-def clothes(canvas: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, ambient: float, key: np.ndarray):
+def clothes(
+    canvas: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, ambient: float, key: np.ndarray
+):
     """Shoulders in a shirt, a jersey or a jacket."""
     colour = CLOTHES[rng.integers(len(CLOTHES))] * rng.uniform(0.7, 1.15)
     top = 1.12 + 0.30 * np.clip(np.abs(x) - 0.45, 0, 2) ** 1.2
@@ -187,10 +191,16 @@ def clothes(canvas: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Gen
     over(canvas, (colour**2)[:, None, None] * light, step(y - top, 0.03))
     if rng.random() < 0.4:  # a jacket's lapels, open on a shirt
         shirt = CLOTHES[rng.integers(len(CLOTHES))]
-        over(canvas, (shirt**2)[:, None, None] * light, step(0.62 - 0.5 * (y - 1.05) - np.abs(x), 0.03) * step(y - top, 0.03))
+        over(
+            canvas,
+            (shirt**2)[:, None, None] * light,
+            step(0.62 - 0.5 * (y - 1.05) - np.abs(x), 0.03) * step(y - top, 0.03),
+        )
 
 
-def spectacles(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, cover: np.ndarray) -> None:
+def spectacles(
+    canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, cover: np.ndarray
+) -> None:
     """Frames in a plane before the eyes, seen under the head's pose, with arms to the ears."""
     p, px = head.person, head.pixel * 0.8
     plane = 1.0 * DEPTH
@@ -224,6 +234,8 @@ def wild(hr: np.ndarray, scale: int = 4, seed: int = 0) -> np.ndarray:
     Motion blur, defocus, area downsampling, colour cast and gamma, noise that grows with the signal, JPEG.
     """
     return np.stack([_wild(image, scale, np.random.default_rng((seed, 77, index))) for index, image in enumerate(hr)])
+
+
 def _wild(image: np.ndarray, scale: int, rng: np.random.Generator) -> np.ndarray:
     light = (image.astype(np.float32) / 255) ** 2.2
     length, angle = rng.gamma(2.0, 1.1), rng.uniform(0, np.pi)

@@ -41,7 +41,11 @@ def batch():
 
 def shapes(model, kind, *inputs):
     seen = []
-    hooks = [m.register_forward_hook(lambda m, i, o: seen.append(tuple(o.shape[1:]))) for m in model.modules() if type(m) is kind]
+    hooks = [
+        m.register_forward_hook(lambda m, i, o: seen.append(tuple(o.shape[1:])))
+        for m in model.modules()
+        if type(m) is kind
+    ]
     model(*inputs)
     for hook in hooks:
         hook.remove()
@@ -57,7 +61,10 @@ def test_high_to_low_has_twelve_blocks_that_go_from_64_to_4_to_16():
 
 def test_low_to_high_has_12_3_and_2_blocks_at_16_32_and_64_pixels():
     model = LowToHigh().eval()
-    assert shapes(model.net, ResidualBlock, torch.rand(1, 3, 16, 16)) == [(256, 16, 16)] * 12 + [(128, 32, 32)] * 3 + [(96, 64, 64)] * 2
+    assert (
+        shapes(model.net, ResidualBlock, torch.rand(1, 3, 16, 16))
+        == [(256, 16, 16)] * 12 + [(128, 32, 32)] * 3 + [(96, 64, 64)] * 2
+    )
 
 
 @pytest.mark.parametrize(("pools", "size"), [(2, 16), (4, 64)])
@@ -104,7 +111,9 @@ def test_a_step_updates_the_critic_five_times_then_the_generator_with_equation_1
 
 def test_low_to_high_leaves_its_degradation_alone_until_the_joint_stage():
     low = HighToLow(override(HighToLow.Params(), SMALL, ""))
-    model = LowToHigh(override(LowToHigh.Params(), {"widths": (8, 8, 8), "critic_width": 8, "batch": 2}, ""), degradation=low)
+    model = LowToHigh(
+        override(LowToHigh.Params(), {"widths": (8, 8, 8), "critic_width": 8, "batch": 2}, ""), degradation=low
+    )
     model.train()
     assert not low.training and not any(p.requires_grad for p in low.parameters())
     first, joint = model.stages()
@@ -124,7 +133,10 @@ def test_low_to_high_leaves_its_degradation_alone_until_the_joint_stage():
 
 def test_variants_train_on_what_table_1_names():
     assert LowToHigh.variants["bilinear"]["degradation"] == "bilinear"
-    pixel = LowToHigh(override(LowToHigh.Params(), {**LowToHigh.variants["pixel-only"], "widths": (8, 8, 8)}, ""), degradation=Bicubic())
+    pixel = LowToHigh(
+        override(LowToHigh.Params(), {**LowToHigh.variants["pixel-only"], "widths": (8, 8, 8)}, ""),
+        degradation=Bicubic(),
+    )
     (stage,) = pixel.stages()
     run = FakeRun(batch())
     stage.step(run.batch, run)

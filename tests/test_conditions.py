@@ -1,0 +1,84 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from conftest import smooth_images
+from PIL import Image
+
+from bench.degradations.conditions import Bicubic, Bilinear, Blur, Jpeg, Noise, blur, box
+from bench.methods import interpolation
+from bench.spec import override
+
+# Grey levels 64-191: Pillow cuts off what overshoots 0-255 between its two passes, torch after both.
+HR = (torch.from_numpy(smooth_images(3, 64)) // 2 + 64) / 255
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("cls", "filter"), [(Bicubic, Image.BICUBIC), (Bilinear, Image.BILINEAR)])
+def test_downsampling_is_pillows(cls, filter):
+    ours = (cls().infer(HR) * 255).round()
+    for image, expected in zip((HR * 255).round().byte().numpy(), ours, strict=True):
+        theirs = np.asarray(Image.fromarray(image.transpose(1, 2, 0)).resize((16, 16), filter)).transpose(2, 0, 1)
+        assert np.abs(theirs.astype(int) - expected.numpy()).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("cls", "filter"),
+    [
+        (interpolation.Bicubic, Image.BICUBIC),
+        (interpolation.Bilinear, Image.BILINEAR),
+        (interpolation.Lanczos, Image.LANCZOS),
+    ],
+)
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_interpolation_is_pillows(cls, filter, scale):
+    lr = (torch.from_numpy(smooth_images(1, 12)) // 2 + 64) / 255
+    ours = cls(scale=scale).infer(lr)[0] * 255
+    image = Image.fromarray((lr[0] * 255).round().byte().numpy().transpose(1, 2, 0))
+    theirs = np.asarray(image.resize((12 * scale, 12 * scale), filter)).transpose(2, 0, 1)
+    assert np.abs(theirs - ours.numpy()).max() <= 1.01
+
+
+def test_noise_has_its_standard_deviation_and_follows_the_seed():
+    grey = torch.full((4, 3, 128, 128), 0.5)
+    first, again, other = (Noise().infer(grey, generator(s)) for s in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert (first - 0.5).std().item() * 255 == pytest.approx(8, rel=0.03)
+
+
+def test_jpeg_is_libjpegs_at_the_same_quality():
+    clean = Bicubic().infer(HR[:1])[0]
+    file = io.BytesIO()
+    Image.fromarray((clean * 255).round().byte().numpy().transpose(1, 2, 0)).save(file, "JPEG", quality=30)
+    expected = np.asarray(Image.open(file)).transpose(2, 0, 1)
+    assert (Jpeg().infer(HR[:1])[0] * 255).round().numpy().astype(np.uint8).tolist() == expected.tolist()
+
+
+def test_box_blur_against_a_loop_over_pixels():
+    for side in (2, 3, 6):
+        kernel = box(torch.tensor([side]), 6)
+        assert kernel.sum().item() == pytest.approx(1)
+        image = HR[:1].double()
+        ours = blur(image, kernel.double())[0, 0, 30, 30].item()
+        w = kernel[0].double()
+        patch = image[0, 0, 27:34, 27:34]
+        assert ours == pytest.approx((w[:, None] * w[None] * patch).sum().item())
+        assert (w > 0).sum() == (side if side % 2 else side + 1)
+
+
+def test_a_blur_of_random_size_is_stochastic_and_a_gaussian_is_not():
+    boxes = Blur(override(Blur.Params(), {"kind": "box"}, ""))
+    assert boxes.stochastic and not Blur().stochastic
+    many = HR[:1].expand(32, -1, -1, -1)
+    assert len({x.sum().item() for x in boxes.infer(many, generator()).flatten(1).square()}) > 2
+
+
+@pytest.mark.parametrize("cls", [Bicubic, Bilinear, Noise, Jpeg, Blur])
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_each_condition_works_at_each_scale(cls, scale):
+    lr = cls(scale=scale).infer(HR, generator())
+    assert lr.shape == (3, 3, 64 // scale, 64 // scale) and lr.min() >= 0 and lr.max() <= 1
