@@ -62,16 +62,16 @@ def portrait(head: Head, size: int, rng: np.random.Generator) -> np.ndarray:
     # A key light from above and one side, a fill from all around; both slightly warm or cool.
     angle = rng.uniform(-1.15, 1.15)
     key = np.array([math.sin(angle), -rng.uniform(0.15, 0.75), math.cos(angle) * 0.9 + 0.15])
-    key /= np.linalg.norm(key)
+    key = (key / np.linalg.norm(key)).astype(np.float32)
     ambient = float(rng.uniform(0.28, 0.60))
-    warmth = rng.normal(0, 0.06)
-    tint = np.array([1 + warmth, 1.0, 1 - warmth])
+    warmth = float(rng.normal(0, 0.06))
+    tint = (1 + warmth, 1.0, 1 - warmth)
     relief, albedo, gloss = head.express(face)
     surface = lit(head, relief, albedo, gloss, turn.T @ key, turn[2], ambient, tint)
 
     unit = head.unit * float(rng.uniform(0.94, 1.06))
     aim = turn @ np.array([0, 0.12, 0.55 * DEPTH])  # a point between the eyes and the mouth stays near the middle
-    shift = rng.normal(0, 0.03, 2) + (0, 0.02) + aim[:2] * -0.75
+    shift = rng.normal(0, 0.03, 2).astype(np.float32) + (0, 0.02) + aim[:2] * -0.75
     axis = (np.arange(side, dtype=np.float32) + 0.5 - side / 2) / unit
     x, y = (axis - shift[0])[None], (axis - shift[1])[:, None]
 
@@ -96,7 +96,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
         np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
         @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
         @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    )
+    ).astype(np.float32)
 
 
 def tone(linear: np.ndarray) -> np.ndarray:
@@ -131,7 +131,8 @@ def trace(head: Head, relief: np.ndarray, surface: np.ndarray, turn: np.ndarray,
         gap = q - F.grid_sample(shape, field, padding_mode="border", align_corners=True)[0, 0].numpy()
         deepest = np.minimum(deepest, gap)
         slope = (qa * da + qc * dc) / q
-        z = z - np.where(slope > 0.05, 0.85 * gap / np.maximum(slope, 0.35), 0)
+        inside = np.minimum(gap, 0) * 0.4  # halved steps back: a cliff of the relief is met from outside
+        z = z - np.where(slope > 0.05, (np.maximum(gap, 0) * 0.85 + inside) / np.maximum(slope, 0.35), 0)
     cut = step(np.maximum(1.32 - 0.16 * np.cos(head.t), 9 * head.cover) - head.v, 0.03)  # the neck ends at the collar
     layer = np.concatenate([surface, cut[None]]).astype(np.float32)[None]
     whole = torch.cat([field.permute(0, 3, 1, 2), torch.from_numpy(deepest.astype(np.float32))[None, None]], 1)
@@ -158,9 +159,7 @@ def background(side: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip(large[0].numpy(), 0, 1) ** 2
 
 
-def behind(
-    canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, key: np.ndarray, ambient: float
-):
+def behind(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, key: np.ndarray, ambient: float):
     """Long hair that falls behind the neck, or a bun above the head."""
     p, px = head.person, head.pixel
     along, down = x * turn[0, 0] + y * turn[1, 0], y
@@ -178,9 +177,7 @@ def behind(
         over(canvas, (p.hair**2)[:, None, None] * strands * light, step(1 - r, px * 4))
 
 
-def clothes(
-    canvas: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, ambient: float, key: np.ndarray
-):
+def clothes(canvas: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, ambient: float, key: np.ndarray):
     """Shoulders in a shirt, a jersey or a jacket."""
     colour = CLOTHES[rng.integers(len(CLOTHES))] * rng.uniform(0.7, 1.15)
     top = 1.12 + 0.30 * np.clip(np.abs(x) - 0.45, 0, 2) ** 1.2
@@ -191,16 +188,10 @@ def clothes(
     over(canvas, (colour**2)[:, None, None] * light, step(y - top, 0.03))
     if rng.random() < 0.4:  # a jacket's lapels, open on a shirt
         shirt = CLOTHES[rng.integers(len(CLOTHES))]
-        over(
-            canvas,
-            (shirt**2)[:, None, None] * light,
-            step(0.62 - 0.5 * (y - 1.05) - np.abs(x), 0.03) * step(y - top, 0.03),
-        )
+        over(canvas, (shirt**2)[:, None, None] * light, step(0.62 - 0.5 * (y - 1.05) - np.abs(x), 0.03) * step(y - top, 0.03))
 
 
-def spectacles(
-    canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, cover: np.ndarray
-) -> None:
+def spectacles(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, cover: np.ndarray) -> None:
     """Frames in a plane before the eyes, seen under the head's pose, with arms to the ears."""
     p, px = head.person, head.pixel * 0.8
     plane = 1.0 * DEPTH
@@ -234,8 +225,6 @@ def wild(hr: np.ndarray, scale: int = 4, seed: int = 0) -> np.ndarray:
     Motion blur, defocus, area downsampling, colour cast and gamma, noise that grows with the signal, JPEG.
     """
     return np.stack([_wild(image, scale, np.random.default_rng((seed, 77, index))) for index, image in enumerate(hr)])
-
-
 def _wild(image: np.ndarray, scale: int, rng: np.random.Generator) -> np.ndarray:
     light = (image.astype(np.float32) / 255) ** 2.2
     length, angle = rng.gamma(2.0, 1.1), rng.uniform(0, np.pi)

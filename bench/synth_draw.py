@@ -74,17 +74,17 @@ class Person:
         style = rng.choice(STYLES, p=[0.10, 0.15, 0.30, 0.20, 0.17, 0.08, 0, 0, 0, 0] if masculine else
                            [0, 0, 0.07, 0.06, 0.04, 0.10, 0.22, 0.22, 0.17, 0.12])  # fmt: skip
         return cls(
-            skin=skin,
-            hair=HAIR[shade] * between(0.8, 1.25),
-            iris=IRIS[rng.integers(2 if tone > 3 else len(IRIS))],
-            lips=skin * (1 - 0.55 * red) + np.array([0.70, 0.25, 0.27]) * 0.55 * red * (0.45 + 0.55 * skin[0]),
-            width=between(0.68, 0.76) + 0.02 * masculine,
+            skin=skin.astype(np.float32),
+            hair=(HAIR[shade] * between(0.8, 1.25)).astype(np.float32),
+            iris=IRIS[rng.integers(2 if tone > 3 else len(IRIS))].astype(np.float32),
+            lips=(skin * (1 - 0.55 * red) + rgb(0.70, 0.25, 0.27) * 0.55 * red * (0.45 + 0.55 * skin[0])).astype(np.float32),
+            width=between(0.71, 0.79) + 0.02 * masculine,
             jaw=between(0.4, 1.0) if masculine else between(0.05, 0.6),
             cheek=between(0, 1),
             chin=between(0, 1),
             eye_gap=between(0.275, 0.325),
-            eye_size=between(0.135, 0.160) + 0.008 * (not masculine),
-            eye_open=between(0.35, 0.50) + 0.06 * (not masculine),
+            eye_size=between(0.145, 0.170) + 0.008 * (not masculine),
+            eye_open=between(0.34, 0.46) + 0.06 * (not masculine),
             eye_tilt=between(-0.06, 0.16),
             lash=between(0.2, 0.45) if masculine else between(0.5, 1.0),
             brow=between(0.032, 0.052) if masculine else between(0.018, 0.034),
@@ -93,8 +93,8 @@ class Person:
             nose_length=between(0.33, 0.42),
             nose_width=between(0.095, 0.135) + 0.02 * (tone > 3),
             nose_height=between(0.17, 0.27) - 0.03 * (tone > 3.5),
-            mouth_width=between(0.225, 0.30),
-            lip=between(0.035, 0.055) if masculine else between(0.05, 0.075),
+            mouth_width=between(0.25, 0.31),
+            lip=between(0.048, 0.070) if masculine else between(0.062, 0.090),
             style=str(style),
             hairline=between(0.52, 0.66),
             fringe=bool(rng.random() < (0.1 if masculine else 0.35)),
@@ -136,6 +136,10 @@ def over(canvas: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> None:
     canvas += ((colour[:, None, None] if colour.ndim == 1 else colour) - canvas) * np.asarray(cover, np.float32)
 
 
+def rgb(red: float, green: float, blue: float) -> np.ndarray:
+    return np.array([red, green, blue], np.float32)
+
+
 class Head:
     """One person's relief and colours before any expression, on a grid of ``unit`` pixels to half a head."""
 
@@ -167,8 +171,8 @@ class Head:
     def _skull(self) -> np.ndarray:
         p, v = self.person, self.v
         crown = np.clip(1 - np.abs(np.clip(v, -1, 0)) ** 2.5, 0, 1) ** 0.45
-        lower = 1 - (0.13 - 0.05 * p.jaw) * np.clip(v - 0.1, 0, 1) ** 1.4
-        jawline = 1.0 - (0.56 - 0.12 * p.jaw) * (1 - np.cos(np.clip(np.abs(self.t), 0, 1.6))) ** (0.85 + 0.35 * p.jaw)
+        lower = 1 - (0.21 - 0.08 * p.jaw) * np.clip(v - 0.1, 0, 1) ** 1.4
+        jawline = 1.0 - (0.62 - 0.14 * p.jaw) * (1 - np.cos(np.clip(np.abs(self.t), 0, 1.6))) ** (0.78 + 0.35 * p.jaw)
         self.above_jaw = step(jawline - v, 0.09)
         neck = 0.60 + 0.05 * p.jaw + 0.06 * np.clip(v - 1.1, 0, 1) - 0.10 * np.cos(self.t)
         return (neck + (crown * lower - neck) * self.above_jaw).astype(np.float32)
@@ -192,8 +196,9 @@ class Head:
         line = line + np.clip(nape - line, 0, 2) * step(away - 1.75, 0.12)
         noise = np.interp(np.arange(self.shape[1]) / self.unit * 22, np.arange(256), rng.standard_normal(256))
         line = line + (0.025 * noise * (style != "buzz"))[None]
-        soft = 0.10 if style == "buzz" else 0.045
-        cover = step(line - v, soft)
+        soft = 0.10 if style == "buzz" else 0.035
+        past = (line - v) / np.sqrt(1 + (np.gradient(line, axis=1) * self.unit) ** 2)  # the distance from the hairline
+        cover = step(past, soft)
         ear = step(0.14 - np.hypot((away - 1.62) * REACH / 0.75, (v - 0.10) / 1.5), 0.03)
         cover = cover * (1 - ear * (not long))
         # Strands: stripes along v, sheared away from the parting, wavy or curly with the style.
@@ -224,7 +229,7 @@ class Head:
                 - 0.25 * np.clip(v - 0.62, 0, 1) * (style == "bob")
             )
         thickness = np.clip(shell - self.relief, 0, None)
-        body = cover if style == "buzz" else step(line - v - 0.01, 0.07) * cover
+        body = cover if style == "buzz" else step(past - 0.03, 0.09) * cover
         if style == "bald":
             cover, body = cover * 0, body * 0
         self.cover = (cover * (0.72 if style == "buzz" else 1.0)).astype(np.float32)
@@ -247,12 +252,12 @@ class Head:
         colour = (p.skin**2)[:, None, None] * (1 + 0.035 * self.pores + 0.035 * blotch)
         flush = self.spots(*self.pair(0.36, 0.28, 0.14, 0.12, 0.7), (0, 0.34, 0.10, 0.08, 0.8), (0, 0.90, 0.14, 0.08, 0.4),
                            *self.pair(1.22, 0.1, 0.12, 0.2, 1.2))  # fmt: skip
-        colour = colour * (1 - np.array([0.02, 0.22, 0.20])[:, None, None] * flush)
+        colour = colour * (1 - rgb(0.02, 0.22, 0.20)[:, None, None] * flush)
         if p.freckles > 0.1:
             dots = np.clip(self._grain(rng, 0.8) - 1.1, 0, 1) * self.spots(
                 *self.pair(0.3, 0.2, 0.2, 0.16, 1.0), (0, 0.2, 0.1, 0.1, 0.6)
             )
-            colour = colour * (1 - np.array([0.3, 0.5, 0.6])[:, None, None] * dots * p.freckles)
+            colour = colour * (1 - rgb(0.3, 0.5, 0.6)[:, None, None] * dots * p.freckles)
         below = 1 - self.above_jaw
         colour = colour * (1 - 0.12 * below)
         shaved = self.spots(
@@ -275,7 +280,7 @@ class Head:
                 * p.beard
                 * np.clip(0.9 + 0.28 * self._grain(rng, (1.3, 0.6)), 0, 1)
             )
-            over(colour, (p.hair * 0.95) ** 2 * (0.9 + 0.0 * p.age), self.whiskers)
+            over(colour, (p.hair * 0.95) ** 2, self.whiskers)
             self.relief = self.relief + 0.05 * gaussian_filter(self.whiskers, 2) * p.beard
         self.albedo = colour.astype(np.float32)
 
@@ -287,7 +292,7 @@ class Head:
         smile, up = max(face.smile, 0), 0.03 * max(face.smile, 0)
         tip, mouth = p.nose_length, 0.615 - 0.01 * smile
         ridge = np.clip((self.v + 0.14) / (tip + 0.12), 0, 1) ** 1.35 * step(tip + 0.035 - self.v, 0.065)
-        nose = p.nose_height * ridge * np.exp(-0.5 * (self.u / (0.045 + 0.030 * np.clip(self.v / tip, 0, 1))) ** 2)
+        nose = p.nose_height * ridge * np.exp(-0.5 * (self.u / (0.055 + 0.030 * np.clip(self.v / tip, 0, 1))) ** 2)
         relief = self.relief + nose * (1 - self.cover)
         relief += self.spots(
             *self.pair(p.nose_width * 0.80, tip - 0.015, 0.034, 0.045, 0.075), (0, tip - 0.02, 0.055, 0.05, 0.045),
@@ -307,10 +312,10 @@ class Head:
         if p.age > 0.35:
             relief += (p.age - 0.3) * 0.010 * np.sin(self.v * 58) * self.spots((0, -0.45, 0.3, 0.10, 1.0))
             relief -= (p.age - 0.3) * self.spots(*self.pair(p.eye_gap, EYE + 0.13, 0.10, 0.018, 0.035))
-        relief += 0.0018 * self.pores
+        relief += (0.04 / self.unit) * self.pores
         albedo = self.albedo.copy()
-        gloss = 0.16 + self.spots((0, tip - 0.05, 0.06, 0.09, 0.16), (0, -0.4, 0.3, 0.15, 0.08))
-        gloss -= 0.12 * self.whiskers
+        gloss = 0.085 + self.spots((0, tip - 0.05, 0.06, 0.07, 0.07), (0, -0.4, 0.3, 0.15, 0.03))
+        gloss -= 0.07 * self.whiskers
         for side in (-1, 1):
             self._eye(albedo, gloss, side, face)
             self._brow(albedo, side, face)
@@ -337,25 +342,25 @@ class Head:
         arch = np.clip(1 - np.abs(x + 0.08) ** 2.2, 0, 1)
         upper, lower = -1.15 * lift * arch**0.8, 0.78 * lift * np.clip(1 - np.abs(x - 0.1) ** 2.4, 0, 1)
         socket = bell(dv + 0.05, 0.085) * bell(x, 0.85)
-        over(patch, p.skin**2 * np.array([0.50, 0.42, 0.42]), 0.45 * socket)
+        over(patch, p.skin**2 * rgb(0.50, 0.42, 0.42), 0.45 * socket)
         white = step(dv - upper, px) * step(lower - dv, px) * (np.abs(x) < 1.05)
         shadow = 0.45 + 0.55 * step(dv - upper - 0.035, 0.05)
-        over(patch, np.array([0.80, 0.76, 0.74])[:, None, None] * (shadow * (1 - 0.30 * x**2)), white)
-        iu, iv = du - face.gaze[0] * a * 0.5, dv - face.gaze[1] * lift * 0.5 + 0.12 * lift
-        r = np.hypot(iu, iv) / 0.072
-        over(patch, p.iris**2 * 0.25, white * step(1 - r, px / 0.072))
+        over(patch, rgb(0.66, 0.61, 0.58)[:, None, None] * (shadow * (1 - 0.30 * x**2)), white)
+        iu, iv = du - face.gaze[0] * a * 0.5, dv - face.gaze[1] * lift * 0.5 + 0.16 * lift
+        r = np.hypot(iu, iv) / (0.46 * a)
+        over(patch, p.iris**2 * 0.25, white * step(1 - r, px / (0.46 * a)))
         over(
             patch,
             (p.iris**2)[:, None, None] * (1.0 + 0.8 * np.clip(iv / 0.06, -0.6, 1)),
-            white * step(0.82 - r, px / 0.072),
+            white * step(0.82 - r, px / (0.46 * a)),
         )
-        over(patch, np.full(3, 0.004), white * step(0.42 - r, px / 0.072))
+        over(patch, rgb(0.004, 0.004, 0.004), white * step(0.42 - r, px / (0.46 * a)))
         glint = step(0.020 - np.hypot(iu + 0.022, iv + 0.026), px)
-        over(patch, np.full(3, 1.6), white * glint)
+        over(patch, rgb(1.6, 1.6, 1.6), white * glint)
         lash = step(0.011 + 0.011 * p.lash - np.abs(dv - upper + 0.006 * p.lash), px * 1.2) * (
             np.abs(x) < 1.06 + 0.16 * p.lash * (x > 0)
         )
-        over(patch, np.full(3, 0.008) + p.hair**2 * 0.1, lash * (0.55 + 0.45 * p.lash))
+        over(patch, rgb(0.008, 0.008, 0.008) + p.hair**2 * 0.1, lash * (0.55 + 0.45 * p.lash))
         over(patch, p.skin**2 * 0.25, 0.55 * step(0.008 - np.abs(dv - lower), px * 1.2) * (np.abs(x) < 1.0))
         crease = step(0.008 - np.abs(dv - upper * 1.25 + 0.042), px * 1.3) * (np.abs(x) < 1.05)
         over(patch, p.skin**2 * 0.32, 0.55 * crease)
@@ -366,12 +371,7 @@ class Head:
         p = self.person
         place, du, dv = self._window(side * (p.eye_gap + 0.015), EYE - p.brow_height, 0.27, 0.16)
         x = side * du / 0.20
-        line = (
-            -p.brow_arch * np.cos((x - 0.25) * 1.6) * 1.6
-            + 0.02
-            - face.brows * 0.05 * (0.7 - 0.5 * x)
-            - p.eye_tilt * 0.3 * x * 0.2
-        )
+        line = 0.03 - 1.5 * p.brow_arch * np.cos((x - 0.15) * 1.5) - 0.02 * face.brows * (1 - 0.5 * x) + 0.02 * x
         thick = p.brow * np.clip(1.0 - 0.45 * np.clip(x, -0.4, 1.2), 0.2, 1.2)
         hairs = np.sin((du * side * 0.9 + dv * 0.8) * 150)
         cover = step(thick - np.abs(dv - line), 0.018) * step(1.0 - np.abs(x), 0.12)
@@ -383,13 +383,13 @@ class Head:
         patch = albedo[:, place[0], place[1]]
         over(
             patch,
-            p.skin**2 * np.array([0.16, 0.09, 0.08]),
+            p.skin**2 * rgb(0.20, 0.11, 0.10),
             0.9 * step(1 - np.hypot(du / 0.042, (dv + 0.15 * np.abs(du)) / 0.019), 0.5),
         )
         wing = np.hypot((side * du - p.nose_width * 0.30) / 0.06, (dv + 0.045) / 0.07)
         over(
             patch,
-            p.skin**2 * np.array([0.42, 0.34, 0.33]),
+            p.skin**2 * rgb(0.5, 0.40, 0.38),
             0.55 * bell(wing - 1, 0.16) * step(side * du - 0.03, 0.03) * step(dv + 0.09, 0.05),
         )
 
@@ -416,9 +416,9 @@ class Head:
         ) * taper
         relief[place] -= 0.022 * bell(dv - (top + bottom) / 2, 0.016) * taper
         hole = step(dv - top, px) * step(bottom - dv, px) * inside * (gap > 0.004)
-        over(patch, np.array([0.035, 0.008, 0.008]), hole)
+        over(patch, rgb(0.035, 0.008, 0.008), hole)
         teeth = (0.62 + 0.16 * np.clip(np.cos(du * 82), -0.5, 1)) * (1 - 0.55 * np.clip(np.abs(x), 0, 1) ** 2)
-        over(patch, np.array([1.0, 0.95, 0.86])[:, None, None] * teeth, hole * step(top + 0.075 - dv, px * 1.5))
+        over(patch, rgb(1.0, 0.95, 0.86)[:, None, None] * teeth, hole * step(top + 0.075 - dv, px * 1.5))
         line = step(0.008 - np.abs(dv - (top + bottom) / 2), px * 1.3) * (gap < 0.02) * (np.abs(x) < 1.05)
         over(patch, p.lips**2 * 0.12, 0.8 * line)
         corner = bell(np.abs(x) - 1.04, 0.07) * bell(dv, 0.022)
