@@ -13,4 +13,8 @@ def bench_degradations():
         "noise": (f"{__name__}.conditions:Noise", "bicubic downsampling and Gaussian noise"),
         "jpeg": (f"{__name__}.conditions:Jpeg", "bicubic downsampling and JPEG"),
         "high-to-low": (f"{__name__}.high_to_low:HighToLow", "GAN from HR to real-looking LR (Bulat 2018)"),
+        "degradation-gan": (
+            f"{__name__}.degradation_gan:DegradationGAN",
+            "GAN from clean to real-looking LR (Goswami 2020)",
+        ),
     }

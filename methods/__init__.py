@@ -11,4 +11,8 @@ def bench_methods():
         "bilinear": (f"{__name__}.interpolation:Bilinear", "linear interpolation"),
         "lanczos": (f"{__name__}.interpolation:Lanczos", "windowed-sinc interpolation (Lanczos, a = 3)"),
         "low-to-high": (f"{__name__}.low_to_high:LowToHigh", "residual GAN trained on learned LR (Bulat 2018)"),
+        "smooth-features": (
+            f"{__name__}.smooth_features:SmoothFeatures",
+            "features that stay put when the LR degrades (Goswami 2020)",
+        ),
     }

@@ -1,0 +1,105 @@
+"""Degradation GAN: clean LR to LR that looks real (Goswami 2020, section 3.3)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import bench
+from bench.critics import SRGANCritic
+from bench.image import downsample, resize
+from bench.losses import critic_score, gradient_penalty, wasserstein_critic
+from bench.nets import to_signed, to_unit
+
+from .degradation_gan_nets import DegradationGenerator
+
+
+class DegradationGAN(bench.Degradation):
+    """HR -> bicubic clean LR -> degraded LR by a generator with noise, trained against unpaired real LR by WGAN-GP.
+
+    Loss (eq. 7): lambda_wgan * -E[D(G(x, z))] + lambda_mse * MSE(x, G(x, z)), in [-1, 1]. Eq. 8 prints G where it means
+    D(G); eq. 6 prints the penalty without a value. ``degrade_clean`` takes the clean LR itself.
+    """
+
+    paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"  # noqa: E501
+    scales = (4, 2, 8)
+    stochastic = True
+    needs = ("lr_real",)
+
+    @dataclass(frozen=True)
+    class Params:
+        width: int = 64  # channels of the generator at LR size, doubled at each halving (released code)
+        critic_width: int = 64  # channels of the critic's first layer (SRGAN)
+        noise: int = 16  # dimensions of z (section 4.1)
+        wgan: float = 0.05  # lambda_WGAN (section 4.1)
+        mse: float = 1.0  # lambda_MSE (section 4.1)
+        penalty: float = 10.0  # lambda of the gradient penalty (Gulrajani 2017; released code)
+        lr: float = 1e-4  # Adam, beta = (0, 0.9), of the generator (section 4.1)
+        critic_lr: float = 4e-4  # of the critic (section 4.1)
+        decay: float = 0.5  # factor of both learning rates ... (section 4.1)
+        decay_every: int = 10_000  # ... after so many generator updates (section 4.1)
+        critic_updates: int = 5  # for each generator update (section 4.1)
+        batch: int = 64  # not stated in the paper
+        steps: int = 100_000  # generator updates; not stated, the learning rate is down to 1/1024 by then
+
+    # Small and short for the quick preset: a quarter of the widths, one critic update.
+    quick = {"width": 16, "critic_width": 16, "critic_updates": 1, "batch": 16, "steps": 400,
+             "lr": 1e-3, "critic_lr": 1e-3}  # fmt: skip
+
+    def build(self) -> None:
+        p = self.params
+        self.net = DegradationGenerator(p.width, p.noise)
+        self.critic = SRGANCritic(self.lr_size, p.critic_width)
+
+    def clean(self, hr: Tensor) -> Tensor:
+        """Bicubic LR of HR (eq. 1), both in [0, 1]."""
+        return downsample(hr, self.scale).clamp(0, 1)
+
+    def degrade_clean(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Clean LR (B, 3, h, w) -> degraded LR of the same size (eq. 2), both in [0, 1], with new noise."""
+        return to_unit(self._generate(clean, generator))
+
+    def infer(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.degrade_clean(self.clean(hr), generator)
+
+    def generate(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Degraded LR in [-1, 1] of HR in [0, 1], with new noise; not clamped, for training."""
+        return self._generate(self.clean(hr), generator)
+
+    def _generate(self, clean: Tensor, generator: torch.Generator | None) -> Tensor:
+        z = torch.randn(len(clean), self.params.noise, device=clean.device, generator=generator)
+        return self.net(to_signed(clean), z)
+
+    def critic_loss(self, batch: bench.Batch, run: Any) -> Tensor:
+        """Eq. 6: what the critic minimises."""
+        with torch.no_grad():
+            fake = self.generate(batch.hr)
+        real = resize(to_signed(batch.lr_real), (fake.shape[-2], fake.shape[-1]))
+        with run.fp32():
+            penalty = gradient_penalty(self.critic, real.float(), fake.float())
+        return wasserstein_critic(self.critic(real), self.critic(fake)) + self.params.penalty * penalty
+
+    def generator_loss(self, hr: Tensor, fake: Tensor, run: Any) -> Tensor:
+        """Eq. 7 for LR ``fake`` (in [-1, 1]) made from ``hr``."""
+        adversarial = critic_score(self.critic(fake))  # eq. 8
+        pixel = F.mse_loss(fake, to_signed(self.clean(hr)))  # eq. 9
+        run.log(**{"degradation-gan/pixel": pixel, "degradation-gan/adversarial": adversarial})
+        return self.params.wgan * adversarial + self.params.mse * pixel
+
+    def stages(self) -> list[bench.Stage]:
+        p = self.params
+        optimizers = {
+            "net": torch.optim.Adam(self.net.parameters(), p.lr, (0.0, 0.9)),
+            "critic": torch.optim.Adam(self.critic.parameters(), p.critic_lr, (0.0, 0.9)),
+        }
+        schedulers = {n: torch.optim.lr_scheduler.StepLR(o, p.decay_every, p.decay) for n, o in optimizers.items()}
+        return [bench.Stage("gan", p.steps, self.step, optimizers, schedulers, batch_size=p.batch)]
+
+    def step(self, batch: bench.Batch, run: Any) -> None:
+        for index in range(self.params.critic_updates):
+            run.minimize(self.critic_loss(run.draw() if index else batch, run), "critic")
+        fake = self.generate(batch.hr)
+        run.images(clean=self.clean(batch.hr), degraded=to_unit(fake))
+        run.minimize(self.generator_loss(batch.hr, fake, run), "net")

@@ -1,0 +1,179 @@
+"""Smooth features: features that stay put when the LR degrades (Goswami 2020, section 3.4)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from geomloss import SamplesLoss
+from torch import Tensor
+
+import bench
+from bench.critics import SRGANCritic
+from bench.image import downsample
+from bench.losses import critic_score, gradient_penalty, wasserstein_critic
+from bench.nets import to_signed, to_unit
+
+from .smooth_features_nets import FeatureExtractor, FeatureLoss, SuperResolver, cloud
+
+
+class SmoothFeatures(bench.Method):
+    """A feature extractor f and a super-resolution module g, trained on LR between clean and degraded.
+
+    Each step has two back-propagations. The first moves f and g (eq. 11): L1, VGG features, WGAN-GP critic on
+    g(f(x_in)), x_in = alpha * clean + (1 - alpha) * degraded (eq. 3). The second moves f alone (eq. 16): Sinkhorn
+    divergences of f(clean) and f(degraded) from f(x_in), computed anew, one cloud of points an image.
+    ``feature_loss=none`` trains without pretrained weights, and so does the quick preset. Losses
+    are in [-1, 1], VGG's in [0, 1].
+    """
+
+    paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"  # noqa: E501
+    scales = (4, 2, 8)
+    default_degradation = "degradation-gan"
+
+    @dataclass(frozen=True)
+    class Params:
+        width: int = 64  # channels of f and g (figs. 2 and 3)
+        pairs: int = 5  # RCA and RCABP pairs of a dense block (released code)
+        critic_width: int = 64  # channels of the critic's first layer (SRGAN)
+        alpha: float = 0.3  # share of the clean LR in x_in, 0 to 1 (section 3.2)
+        pixel: float = 1.0  # lambda_p (section 4.1)
+        feature: float = 0.5  # lambda_f (section 4.1)
+        feature_loss: Literal["vgg16", "vgg19", "none"] = "vgg16"  # whose features (section 3.4); none needs no weights
+        adversarial: float = 0.05  # lambda_adv (section 4.1)
+        penalty: float = 10.0  # lambda of the gradient penalty (Gulrajani 2017; released code)
+        robust: bool = True  # the second back-propagation
+        clean_weight: float = 0.3  # lambda_c (section 4.1)
+        degraded_weight: float = 0.7  # lambda_d (section 4.1)
+        epsilon: float = (
+            0.05  # blur of the Sinkhorn divergence, in units of the features; not stated: geomloss's default
+        )
+        power: int = 2  # p of its cost |x - y|^p / p, 1 or 2; not stated: geomloss's default
+        scaling: float = 0.5  # ratio of successive blurs, 0 to 1: higher is slower and more exact (geomloss's default)
+        points: int = 16  # most points of a cloud: all positions of a 16x16 LR's features (section 3.4)
+        detach_anchor: bool = False  # whether the second back-propagation leaves f(x_in) out (released code)
+        robust_lr: float = 1e-4  # of the second back-propagation's own Adam (section 4.1)
+        robust_start: int = 0  # steps before the second back-propagation sets in, at most half of all
+        lr: float = 1e-4  # Adam of f and g (section 4.1)
+        critic_lr: float = 4e-4  # of the critic (section 4.1)
+        beta2: float = 0.9  # every Adam has beta = (0, beta2) (section 4.1)
+        decay: float = 0.5  # factor of all learning rates ... (section 4.1)
+        decay_every: int = 10_000  # ... after so many steps (section 4.1)
+        critic_updates: int = 5  # for each step (section 4.1)
+        batch: int = 64  # not stated in the paper
+        steps: int = 100_000  # not stated; the learning rate is down to 1/1024 by then
+
+    variants = {
+        "paper": {},
+        "detach-anchor": {"detach_anchor": True},
+        "no-robust": {"robust": False},
+        # The released code: 182,866 faces in batches of 13, one step in five, are 2,813 steps an epoch; the second loss
+        # sets in after one, and the learning rates fall every second. The weights of pixels and features are swapped.
+        "released": {"batch": 13, "beta2": 0.5, "robust_lr": 1e-6, "robust_start": 2813, "detach_anchor": True,
+                     "decay": 0.2, "decay_every": 5626, "feature_loss": "vgg19", "pixel": 0.5, "feature": 1.0},
+    }  # fmt: skip
+    # Small and short for the quick preset: a quarter of the widths, two pairs, one critic update, no VGG features.
+    quick = {"width": 16, "pairs": 2, "critic_width": 8, "critic_updates": 1, "batch": 8, "steps": 300,
+             "lr": 1e-3, "critic_lr": 1e-3, "feature_loss": "none"}  # fmt: skip
+
+    def build(self) -> None:
+        p = self.params
+        self.f = FeatureExtractor(p.width)
+        self.g = SuperResolver(p.width, p.pairs, self.scale)
+        self.critic = SRGANCritic(self.hr_size, p.critic_width)
+        self.feature_loss: FeatureLoss | None = None
+
+    def required_weights(self) -> tuple[str, ...]:
+        return () if self.params.feature_loss == "none" else (self.params.feature_loss,)
+
+    def features(self, lr: Tensor) -> Tensor:
+        """f's output: (B, 3, h, w) in [0, 1] -> (B, width, h/4, w/4)."""
+        return self.f(to_signed(lr))
+
+    def restore(self, lr: Tensor) -> Tensor:
+        """g(f(lr)) in [-1, 1], not clamped (eq. 4)."""
+        height, width = (side * self.scale for side in lr.shape[-2:])
+        return self.g(self.features(lr))[..., :height, :width]
+
+    def infer(self, lr: Tensor) -> Tensor:
+        return to_unit(self.restore(lr))
+
+    def inputs(self, hr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Clean, degraded and mixed LR (eqs. 1 to 3), (B, 3, h, w) in [0, 1], by any degradation."""
+        clean = downsample(hr, self.scale).clamp(0, 1)
+        degraded = self.degrade(hr)
+        return clean, degraded, torch.lerp(degraded, clean, self.params.alpha)
+
+    def critic_loss(self, hr: Tensor, run: Any) -> Tensor:
+        """Eq. 15."""
+        with torch.no_grad():
+            fake = self.restore(self.inputs(hr)[2])
+        real = to_signed(hr)
+        with run.fp32():
+            penalty = gradient_penalty(self.critic, real.float(), fake.float())
+        return wasserstein_critic(self.critic(real), self.critic(fake)) + self.params.penalty * penalty
+
+    def sr_loss(self, mixed: Tensor, hr: Tensor, run: Any) -> Tensor:
+        """Eq. 11, for f and g."""
+        p = self.params
+        fake = self.restore(mixed)
+        pixel, adversarial = F.l1_loss(fake, to_signed(hr)), critic_score(self.critic(fake))  # eqs. 12 and 14
+        run.log(pixel=pixel, adversarial=adversarial)
+        run.images(mixed=mixed, sr=to_unit(fake), hr=hr)
+        loss = p.pixel * pixel + p.adversarial * adversarial
+        if self.feature_loss:
+            feature = self.feature_loss((fake + 1) / 2, hr)
+            run.log(feature=feature)
+            loss = loss + p.feature * feature
+        return loss
+
+    def sinkhorn(self, a: Tensor, b: Tensor) -> Tensor:
+        """Debiased Sinkhorn divergence of clouds (B, N, D), the mean over images; entropy epsilon ** power."""
+        p = self.params
+        return SamplesLoss("sinkhorn", p=p.power, blur=p.epsilon, scaling=p.scaling)(a, b).mean()
+
+    def robust_loss(self, clean: Tensor, degraded: Tensor, mixed: Tensor, run: Any) -> Tensor:
+        """Eq. 16, for f alone."""
+        p = self.params
+        h_c, h_d, h_in = (cloud(self.features(x), p.points) for x in (clean, degraded, mixed))  # eq. 5
+        if p.detach_anchor:
+            h_in = h_in.detach()
+        with run.fp32():
+            l_c, l_d = self.sinkhorn(h_c, h_in), self.sinkhorn(h_d, h_in)  # eq. 10
+        run.log(sinkhorn_clean=l_c, sinkhorn_degraded=l_d)
+        return p.clean_weight * l_c + p.degraded_weight * l_d
+
+    def stages(self) -> list[bench.Stage]:
+        p = self.params
+        if p.feature_loss != "none":
+            self.feature_loss = FeatureLoss(p.feature_loss, next(self.parameters()).device)
+        start = min(p.robust_start, p.steps // 2) if p.robust else p.steps
+
+        def adam(lr: float, *modules: torch.nn.Module) -> torch.optim.Optimizer:
+            return torch.optim.Adam([q for m in modules for q in m.parameters()], lr, (0.0, p.beta2))
+
+        def decay(optimizer: torch.optim.Optimizer, done: int = 0) -> torch.optim.lr_scheduler.LambdaLR:
+            return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: p.decay ** ((n + done) // p.decay_every))
+
+        first = {"net": adam(p.lr, self.f, self.g), "critic": adam(p.critic_lr, self.critic)}
+        falling = {name: decay(optimizer) for name, optimizer in first.items()}
+        stages = []
+        if start:
+            stages.append(bench.Stage("sr", start, self.step, first, falling, batch_size=p.batch))
+        if p.robust:
+            both = first | {"features": adam(p.robust_lr, self.f)}
+            falling = falling | {"features": decay(both["features"], start)}
+            stages.append(bench.Stage("robust", p.steps - start, self.robust_step, both, falling, batch_size=p.batch))
+        return stages
+
+    def step(self, batch: bench.Batch, run: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """The critic's updates, then the first back-propagation; returns its three LR."""
+        for index in range(self.params.critic_updates):
+            run.minimize(self.critic_loss(run.draw().hr if index else batch.hr, run), "critic")
+        clean, degraded, mixed = self.inputs(batch.hr)
+        run.minimize(self.sr_loss(mixed, batch.hr, run), "net")
+        return clean, degraded, mixed
+
+    def robust_step(self, batch: bench.Batch, run: Any) -> None:
+        """``step``, then the second back-propagation, through f as the first has left it."""
+        run.minimize(self.robust_loss(*self.step(batch, run), run), "features")
