@@ -40,7 +40,7 @@ def test_interpolation_is_pillows(cls, filter, scale):
     ours = cls(scale=scale).infer(lr)[0] * 255
     image = Image.fromarray((lr[0] * 255).round().byte().numpy().transpose(1, 2, 0))
     theirs = np.asarray(image.resize((12 * scale, 12 * scale), filter)).transpose(2, 0, 1)
-    assert np.abs(theirs - ours.numpy()).max() <= 1.01
+    assert np.abs(theirs - ours.numpy()).max() <= 1.5  # Pillow rounds to 8 bits between its two passes
 
 
 def test_noise_has_its_standard_deviation_and_follows_the_seed():
