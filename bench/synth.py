@@ -63,7 +63,7 @@ def portrait(head: Head, size: int, rng: np.random.Generator) -> np.ndarray:
     angle = rng.uniform(-1.15, 1.15)
     key = np.array([math.sin(angle), -rng.uniform(0.15, 0.75), math.cos(angle) * 0.9 + 0.15])
     key = (key / np.linalg.norm(key)).astype(np.float32)
-    ambient = float(rng.uniform(0.28, 0.60))
+    ambient = float(rng.uniform(0.20, 0.52))
     warmth = float(rng.normal(0, 0.06))
     tint = (1 + warmth, 1.0, 1 - warmth)
     relief, albedo, gloss = head.express(face)
@@ -77,14 +77,18 @@ def portrait(head: Head, size: int, rng: np.random.Generator) -> np.ndarray:
 
     canvas = background(side, rng)
     behind(canvas, head, turn, x, y, key, ambient)
-    clothes(canvas, x, y, rng, ambient, key)
+    low = int(np.searchsorted(y[:, 0], 1.0))
+    clothes(canvas[:, low:], x, y[low:], rng, ambient, key)
     place = trace(head, relief, surface, turn, x, y)
     layer = F.grid_sample(torch.from_numpy(place[1]), place[0], padding_mode="border", align_corners=True)[0].numpy()
     over(canvas, layer[:3], place[2] * np.clip(layer[3], 0, 1))
     if p.glasses and rng.random() < 0.85:
         spectacles(canvas, head, turn, x, y, place[2])
     canvas *= float(rng.uniform(0.85, 1.2)) * (1 + rng.normal(0, 0.02, 3))[:, None, None].astype(np.float32)
-    canvas = tone(canvas.reshape(3, size, OVERSAMPLING, size, OVERSAMPLING).mean((2, 4)))
+    canvas = tone(
+        sum(canvas[:, i::OVERSAMPLING, j::OVERSAMPLING] for i, j in np.ndindex(OVERSAMPLING, OVERSAMPLING))
+        / OVERSAMPLING**2
+    )
     canvas += rng.standard_normal(canvas.shape, dtype=np.float32) * 0.005
     return (canvas.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -134,10 +138,12 @@ def trace(head: Head, relief: np.ndarray, surface: np.ndarray, turn: np.ndarray,
         inside = np.minimum(gap, 0) * 0.4  # halved steps back: a cliff of the relief is met from outside
         z = z - np.where(slope > 0.05, (np.maximum(gap, 0) * 0.85 + inside) / np.maximum(slope, 0.35), 0)
     cut = step(np.maximum(1.32 - 0.16 * np.cos(head.t), 9 * head.cover) - head.v, 0.03)  # the neck ends at the collar
+    if p.style in ("long", "wavy"):  # and hair below goes on behind the neck
+        cut = cut * (1 - head.cover * step(head.v - 0.72, 0.20))
     layer = np.concatenate([surface, cut[None]]).astype(np.float32)[None]
     whole = torch.cat([field.permute(0, 3, 1, 2), torch.from_numpy(deepest.astype(np.float32))[None, None]], 1)
     whole = F.interpolate(whole, scale_factor=2, mode="bilinear", align_corners=False)
-    cover = step(-whole[0, 2].numpy() * p.width + 0.6 * head.pixel, 1.3 * head.pixel)
+    cover = step(0.7 * head.pixel - whole[0, 2].numpy() * p.width, 0.7 * head.pixel)
     return whole[:, :2].permute(0, 2, 3, 1), layer, cover
 
 
@@ -155,19 +161,26 @@ def background(side: int, rng: np.random.Generator) -> np.ndarray:
         shape = np.abs(x - cx) / radius if kind < 0.6 else np.hypot(x - cx, y - cy) / radius
         over(canvas, colour, step(1 - shape, 0.15) * rng.uniform(0.25, 0.8))
     canvas = gaussian_filter(canvas, (0, *[rng.uniform(0.5, 1.6)] * 2), mode="nearest")
-    large = F.interpolate(torch.from_numpy(canvas)[None], size=(side, side), mode="bicubic", align_corners=False)
+    large = F.interpolate(torch.from_numpy(canvas)[None], size=(side, side), mode="bilinear", align_corners=False)
     return np.clip(large[0].numpy(), 0, 1) ** 2
 
 
-def behind(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, key: np.ndarray, ambient: float):
+def behind(
+    canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, key: np.ndarray, ambient: float
+):
     """Long hair that falls behind the neck, or a bun above the head."""
     p, px = head.person, head.pixel
     along, down = x * turn[0, 0] + y * turn[1, 0], y
     if p.style in ("long", "wavy", "bob"):
         edge = 0.86 * p.width / 0.72 + 0.10 * p.volume + (0.04 * np.sin(down * 9) if p.style == "wavy" else 0)
         cover = step(edge - np.abs(x + 0.12 * turn[2, 0]), 3 * px) * step(down + 0.2, 0.2)
-        cover = cover * step((0.80 if p.style == "bob" else 3) - down, 0.05)
-        strands = 0.30 + 0.10 * np.sin(along * 70 + 3 * np.sin(down * 4)) + 0.06 * np.sin(along * 151 + down * 6)
+        cover = cover * step((0.88 if p.style == "bob" else 3) - down, 0.05)
+        strands = (
+            0.38
+            + 0.30 * step(np.abs(x) - 0.42, 0.25)
+            + 0.10 * np.sin(along * 70 + 3 * np.sin(down * 4))
+            + 0.06 * np.sin(along * 151 + down * 6)
+        )
         over(canvas, (p.hair**2)[:, None, None] * strands * (0.6 + ambient), cover)
     elif p.style == "bun":
         centre = turn @ np.array([0, -1.12, -0.35])
@@ -177,7 +190,9 @@ def behind(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: n
         over(canvas, (p.hair**2)[:, None, None] * strands * light, step(1 - r, px * 4))
 
 
-def clothes(canvas: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, ambient: float, key: np.ndarray):
+def clothes(
+    canvas: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, ambient: float, key: np.ndarray
+):
     """Shoulders in a shirt, a jersey or a jacket."""
     colour = CLOTHES[rng.integers(len(CLOTHES))] * rng.uniform(0.7, 1.15)
     top = 1.12 + 0.30 * np.clip(np.abs(x) - 0.45, 0, 2) ** 1.2
@@ -188,10 +203,16 @@ def clothes(canvas: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Gen
     over(canvas, (colour**2)[:, None, None] * light, step(y - top, 0.03))
     if rng.random() < 0.4:  # a jacket's lapels, open on a shirt
         shirt = CLOTHES[rng.integers(len(CLOTHES))]
-        over(canvas, (shirt**2)[:, None, None] * light, step(0.62 - 0.5 * (y - 1.05) - np.abs(x), 0.03) * step(y - top, 0.03))
+        over(
+            canvas,
+            (shirt**2)[:, None, None] * light,
+            step(0.62 - 0.5 * (y - 1.05) - np.abs(x), 0.03) * step(y - top, 0.03),
+        )
 
 
-def spectacles(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, cover: np.ndarray) -> None:
+def spectacles(
+    canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, y: np.ndarray, cover: np.ndarray
+) -> None:
     """Frames in a plane before the eyes, seen under the head's pose, with arms to the ears."""
     p, px = head.person, head.pixel * 0.8
     plane = 1.0 * DEPTH
@@ -205,7 +226,12 @@ def spectacles(canvas: np.ndarray, head: Head, turn: np.ndarray, x: np.ndarray, 
         r = ((du / a) ** power + (dv / b) ** power) ** (1 / power)
         over(canvas, np.full(3, 0.8), 0.05 * step(1 - r, 0.05) * (1 + np.clip(2 * (u + v), -1, 1)))
         over(canvas, colour, 0.95 * step(thick - np.abs(r - 1) * b, px))
-        if side * turn[0, 2] < 0.12:  # the arm on the side that faces the camera
+        if side * turn[0, 2] < 0.12 and p.style not in (
+            "long",
+            "wavy",
+            "bob",
+            "afro",
+        ):  # the arm on the side that faces the camera
             first = turn @ np.array([side * (p.eye_gap - 0.045 + a), EYE - 0.02, plane])
             last = turn @ np.array([side * p.width, EYE + 0.02, 0.1])
             d = last[:2] - first[:2]
@@ -225,6 +251,8 @@ def wild(hr: np.ndarray, scale: int = 4, seed: int = 0) -> np.ndarray:
     Motion blur, defocus, area downsampling, colour cast and gamma, noise that grows with the signal, JPEG.
     """
     return np.stack([_wild(image, scale, np.random.default_rng((seed, 77, index))) for index, image in enumerate(hr)])
+
+
 def _wild(image: np.ndarray, scale: int, rng: np.random.Generator) -> np.ndarray:
     light = (image.astype(np.float32) / 255) ** 2.2
     length, angle = rng.gamma(2.0, 1.1), rng.uniform(0, np.pi)
@@ -240,7 +268,7 @@ def _wild(image: np.ndarray, scale: int, rng: np.random.Generator) -> np.ndarray
     light = gaussian_filter(np.mean(moved, 0), (0, *[rng.uniform(0.4, 1.5)] * 2), mode="nearest")
     channels, height, width = light.shape
     light = light.reshape(channels, height // scale, scale, width // scale, scale).mean((2, 4))
-    light = light * rng.uniform(0.75, 1.25, (3, 1, 1)) * rng.uniform(0.6, 1.25)
+    light = light * rng.uniform(0.82, 1.18, (3, 1, 1)) * rng.uniform(0.65, 1.2)
     shot, read = rng.uniform(0.0005, 0.006), rng.uniform(0.002, 0.012)
     light = light + rng.standard_normal(light.shape) * np.sqrt(shot * light.clip(0) + read**2)
     levels = (light.clip(0, 1) ** (1 / rng.uniform(1.9, 2.5)) * 255 + 0.5).astype(np.uint8)

@@ -70,14 +70,16 @@ class Person:
         skin = skin * rng.uniform(0.96, 1.03, 3)
         masculine, age = rng.random() < 0.5, between(0, 1) ** 1.3
         shade = 6 if rng.random() < 0.8 * (age - 0.45) else rng.integers(2 if tone > 3.2 else 6)
-        red = between(0.1, 0.35) if masculine else between(0.25, 0.8)
+        red = between(0.3, 0.6) if masculine else between(0.5, 1.1)
         style = rng.choice(STYLES, p=[0.10, 0.15, 0.30, 0.20, 0.17, 0.08, 0, 0, 0, 0] if masculine else
                            [0, 0, 0.07, 0.06, 0.04, 0.10, 0.22, 0.22, 0.17, 0.12])  # fmt: skip
         return cls(
             skin=skin.astype(np.float32),
             hair=(HAIR[shade] * between(0.8, 1.25)).astype(np.float32),
             iris=IRIS[rng.integers(2 if tone > 3 else len(IRIS))].astype(np.float32),
-            lips=(skin * (1 - 0.55 * red) + rgb(0.70, 0.25, 0.27) * 0.55 * red * (0.45 + 0.55 * skin[0])).astype(np.float32),
+            lips=(skin * (1 - 0.6 * red) + rgb(0.68, 0.20, 0.23) * 0.6 * red * (0.45 + 0.55 * skin[0])).astype(
+                np.float32
+            ),
             width=between(0.71, 0.79) + 0.02 * masculine,
             jaw=between(0.4, 1.0) if masculine else between(0.05, 0.6),
             cheek=between(0, 1),
@@ -94,7 +96,7 @@ class Person:
             nose_width=between(0.095, 0.135) + 0.02 * (tone > 3),
             nose_height=between(0.17, 0.27) - 0.03 * (tone > 3.5),
             mouth_width=between(0.25, 0.31),
-            lip=between(0.048, 0.070) if masculine else between(0.062, 0.090),
+            lip=between(0.060, 0.085) if masculine else between(0.078, 0.108),
             style=str(style),
             hairline=between(0.52, 0.66),
             fringe=bool(rng.random() < (0.1 if masculine else 0.35)),
@@ -160,10 +162,8 @@ class Head:
         """A sum of Gaussians (u, v, width, height, amount) over the grid: separable, so one product of matrices."""
         u, v, a, b, amount = (np.array(column, np.float32)[:, None] for column in zip(*spots, strict=True))
         across, down = np.exp(-0.5 * ((self.u - u) / a) ** 2), np.exp(-0.5 * ((self.v.T - v) / b) ** 2)
-        total = np.zeros(self.shape, np.float32)
-        for x, y, k in zip(across, down, amount[:, 0], strict=True):
-            total += (k * y)[:, None] * x
-        return total
+        # In double precision, so that the order of summation, which threads may change, does not show.
+        return ((amount * down).T.astype(float) @ across.astype(float)).astype(np.float32)
 
     def pair(self, u: float, v: float, a: float, b: float, amount: float) -> list[tuple[float, ...]]:
         return [(-u, v, a, b, amount), (u, v, a, b, amount)]
@@ -171,15 +171,15 @@ class Head:
     def _skull(self) -> np.ndarray:
         p, v = self.person, self.v
         crown = np.clip(1 - np.abs(np.clip(v, -1, 0)) ** 2.5, 0, 1) ** 0.45
-        lower = 1 - (0.21 - 0.08 * p.jaw) * np.clip(v - 0.1, 0, 1) ** 1.4
-        jawline = 1.0 - (0.62 - 0.14 * p.jaw) * (1 - np.cos(np.clip(np.abs(self.t), 0, 1.6))) ** (0.78 + 0.35 * p.jaw)
+        lower = 1 - (0.29 - 0.10 * p.jaw) * np.clip(v - 0.1, 0, 1) ** 1.4
+        jawline = 1.0 - (0.66 - 0.16 * p.jaw) * (1 - np.cos(np.clip(np.abs(self.t), 0, 1.6))) ** (0.78 + 0.35 * p.jaw)
         self.above_jaw = step(jawline - v, 0.09)
-        neck = 0.60 + 0.05 * p.jaw + 0.06 * np.clip(v - 1.1, 0, 1) - 0.10 * np.cos(self.t)
+        neck = 0.50 + 0.13 * p.jaw + 0.06 * np.clip(v - 1.1, 0, 1) - 0.10 * np.cos(self.t)
         return (neck + (crown * lower - neck) * self.above_jaw).astype(np.float32)
 
     def _hair(self, rng: np.random.Generator) -> None:
         p, t, v, style = self.person, self.t, self.v, self.person.style
-        long = {"bob": 0.78, "long": 1.9, "wavy": 1.9, "afro": 0.45}.get(style, 0.0)
+        long = {"bob": 0.78, "long": 0.98, "wavy": 0.98, "afro": 0.45}.get(style, 0.0)
         front = -p.hairline - (0.12 if style in ("quiff", "bun") else 0)
         if p.fringe and style in ("short", "side", "bob", "long", "wavy"):
             front = -0.30
@@ -189,18 +189,23 @@ class Head:
         )
         if style in ("side", "long", "wavy", "bob") and not p.fringe:
             line = line - 0.16 * bell(t - p.part, 0.22)
+        noise = np.interp(np.arange(self.shape[1]) / self.unit * 22, np.arange(256), rng.standard_normal(256))
+        line = line + (0.025 * noise * (style != "buzz"))[None]
         side = long if long else (0.22 if style != "bun" else 0.05)
         edge = 1.12 - 0.22 * bool(long) + (0.10 if style in ("bun", "afro") else 0)
         line = line + (side - front) * step(away - edge, 0.16)
         nape = max(long, 0.55)
         line = line + np.clip(nape - line, 0, 2) * step(away - 1.75, 0.12)
-        noise = np.interp(np.arange(self.shape[1]) / self.unit * 22, np.arange(256), rng.standard_normal(256))
-        line = line + (0.025 * noise * (style != "buzz"))[None]
         soft = 0.10 if style == "buzz" else 0.035
         past = (line - v) / np.sqrt(1 + (np.gradient(line, axis=1) * self.unit) ** 2)  # the distance from the hairline
         cover = step(past, soft)
         ear = step(0.14 - np.hypot((away - 1.62) * REACH / 0.75, (v - 0.10) / 1.5), 0.03)
         cover = cover * (1 - ear * (not long))
+        # Under the jaw, long hair stands far off the neck: what is seen in between is hair in the dark.
+        under = (1 - self.above_jaw) * bool(long)
+        low = bool(long) * step(v - 0.25, 0.35)
+        past = past + low * (np.minimum((away - edge) * REACH, long - v) - past)
+        cover = np.maximum(cover, low * step(past + 0.05, 0.05))
         # Strands: stripes along v, sheared away from the parting, wavy or curly with the style.
         x = (t - p.part * (style in ("side", "long", "wavy", "bob"))) * REACH
         bend = 0.22 * np.sin(x * 2) * (v + 0.6) + (0.05 * np.sin(v * 11 + 4 * x) if style == "wavy" else 0)
@@ -229,14 +234,16 @@ class Head:
                 - 0.25 * np.clip(v - 0.62, 0, 1) * (style == "bob")
             )
         thickness = np.clip(shell - self.relief, 0, None)
-        body = cover if style == "buzz" else step(past - 0.03, 0.09) * cover
+        body = cover if style == "buzz" else step(past - 0.03 - 0.05 * low, 0.09 + 0.06 * low) * cover
         if style == "bald":
             cover, body = cover * 0, body * 0
+        self.lit = (1 - under * (1 - step(past - 0.08, 0.14))).astype(np.float32)
         self.cover = (cover * (0.72 if style == "buzz" else 1.0)).astype(np.float32)
-        self.relief = (self.relief + thickness * body + 0.006 * fine * body).astype(np.float32)
+        self.relief = (self.relief + thickness * body + 0.006 * fine * body * self.above_jaw).astype(np.float32)
+        self.relief[self.relief < 0.03] = -0.2  # nothing above the crown
         self.fine = fine
         root = 1 - 0.25 * (v < -0.4) * bell(np.abs(v + 0.9), 0.3)
-        streaks = np.clip((1 + 0.30 * fine) * root, 0.25, 2)
+        streaks = np.clip((1 + 0.30 * fine) * root, 0.25, 2) * (0.15 + 0.85 * self.lit)
         self.locks = (p.hair[:, None, None] ** 2 * streaks).astype(np.float32)
 
     def _grain(self, rng: np.random.Generator, sigma: float | tuple[float, float]) -> np.ndarray:
@@ -345,7 +352,11 @@ class Head:
         over(patch, p.skin**2 * rgb(0.50, 0.42, 0.42), 0.45 * socket)
         white = step(dv - upper, px) * step(lower - dv, px) * (np.abs(x) < 1.05)
         shadow = 0.45 + 0.55 * step(dv - upper - 0.035, 0.05)
-        over(patch, rgb(0.66, 0.61, 0.58)[:, None, None] * (shadow * (1 - 0.30 * x**2)), white)
+        over(
+            patch,
+            (rgb(0.66, 0.61, 0.58) * float(0.7 + 0.3 * p.skin[1]))[:, None, None] * (shadow * (1 - 0.30 * x**2)),
+            white,
+        )
         iu, iv = du - face.gaze[0] * a * 0.5, dv - face.gaze[1] * lift * 0.5 + 0.16 * lift
         r = np.hypot(iu, iv) / (0.46 * a)
         over(patch, p.iris**2 * 0.25, white * step(1 - r, px / (0.46 * a)))
@@ -409,7 +420,7 @@ class Head:
         wrinkle = 1 + 0.05 * np.sin(du * 190)
         inside = np.abs(x) < 1.0
         lips = (p.lips**2)[:, None, None] * wrinkle
-        over(patch, lips * 0.66, step(dv - upper, px * 1.4) * step(top - dv, px) * inside * 0.92)
+        over(patch, lips * 0.72, step(dv - upper, px * 1.4) * step(top - dv, px) * inside * 0.92)
         over(patch, lips * 1.05, step(dv - bottom, px) * step(lower - dv, px * 1.6) * inside * 0.92)
         relief[place] += (
             0.020 * bell(dv - (top + upper) / 2, 0.02) + 0.036 * bell(dv - (bottom + lower) / 2, 0.026)
@@ -450,7 +461,7 @@ def lit(head: Head, relief: np.ndarray, albedo: np.ndarray, gloss: np.ndarray, l
     shine = shine * shine * shine  # the 6th power
     shine = gloss * (0.35 * shine + 2.2 * shine * shine * shine) * shadow
     # Hair shines in a band across the strands.
-    band = bell(ny - half[1] * 0.7 - 0.06 * head.fine, 0.16) * np.clip(facing + 0.25, 0, 1) * head.cover
+    band = bell(ny - half[1] * 0.7 - 0.06 * head.fine, 0.16) * np.clip(facing + 0.25, 0, 1) * head.cover * head.lit
     shine = shine + band * (0.05 + 0.16 * p.hair.mean()) * np.clip(1 + 0.5 * head.fine, 0, 2)
     picture = np.empty_like(albedo)
     for channel, wrap in enumerate((0.34, 0.20, 0.16)):  # red light goes furthest under the skin
