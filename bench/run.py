@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import subprocess
 import sys
 import time
 import traceback
@@ -18,28 +17,31 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import __version__, plan, plugins, weights
+from . import __version__, plan, plugins, record, weights
+from .apply import (
+    Failed,
+    apply,
+    checked,
+    degrade,
+    for_training,
+    load_weights,
+    read_faces,
+    save_model,
+    show_faces,
+    show_folder,
+    write_faces,
+)
 from .config import CHECKPOINT_EVERY, TEST_FACES, Settings
 from .data import FaceSet, load
 from .errors import BenchError, Interrupted, MissingWeights, UsageError
-from .image import read_image, to_uint8, write_image
-from .metric import Outputs, Score, Unavailable, batches
+from .metric import Outputs, Unavailable
 from .model import Model
 from .plan import Measure, Plan, Recipe
+from .results import WORDS, score_rows, write_table
 from .spec import parse
-from .stats import bootstrap_mean
-from .store import Store, StoreError, key_of, link, source_hash, version, write_atomically, write_json
+from .store import Store, StoreError, key_of, link, source_hash, write_json
 
-COLUMNS = (
-    "method", "variant", "degradation", "condition", "metric", "image", "value", "n", "ci_low", "ci_high",
-    "direction", "status", "reason", "protocol", "seconds", "seed",
-)  # fmt: skip
-INFER_BATCH = 64
 HERE = Path(__file__).parent
-
-
-class Failed(Exception):
-    """A cell failed, or one that it needs; the message is the reason."""
 
 
 class Bench:
@@ -369,7 +371,7 @@ class Bench:
         """The results table, run.json and the reports; nothing is rendered again where nothing changed."""
         failures = [{"cell": c, "reason": r} for c, r in self.failed.items()]
         report = plugins.source_file("reports", "html")
-        key = key_of(rows, failures, __version__, source_hash(report) if report else "", self.identity())
+        key = key_of(rows, failures, __version__, source_hash(report) if report else "", record.identity(self))
         old = self.out / "run.json"
         expected = ("report.html", "results.csv", "results.parquet")
         if old.exists() and not self.computed and all((self.out / name).exists() for name in expected):
@@ -378,216 +380,19 @@ class Bench:
                 self.say(f"nothing to compute; {self.out / 'report.html'} is up to date")
                 return
         write_table(self.out, rows)
-        record = self.record(key, failures)
-        write_json(old, {**record, "key": ""})  # complete only once the reports are there
+        values = record.record(self, key, failures)
+        write_json(old, {**values, "key": ""})  # complete only once the reports are there
         for name in ("html", "latex"):
             render = plugins.load("reports", name)
             written = render([self.out], self.out / "report.html" if name == "html" else self.out / "tables")
             if name == "html":
                 self.say(f"report: {written[0]}")
-        write_json(old, record)
-
-    def identity(self) -> dict[str, Any]:
-        """What the report shows of the settings, in sorted form: another spelling of the same command is the same."""
-        names = {"methods": [m.label for m in self.plan.methods], "conditions": self.plan.conditions}
-        return {
-            **self.command_settings(),
-            **names,
-            "degradations": "",
-            "metrics": [m.label for m in self.plan.measures],
-        }
-
-    def command_settings(self) -> dict[str, Any]:
-        skip = ("out", "fresh", "quiet", "checkpoint_every")
-        return {k: v for k, v in dataclasses.asdict(self.settings).items() if k not in skip}
-
-    def record(self, key: str, failures: list[dict[str, str]]) -> dict[str, Any]:
-        """run.json: everything that a number of this run depends on."""
-        packages = (
-            "torch",
-            "torchvision",
-            "lightning-fabric",
-            "pyiqa",
-            "lpips",
-            "pytorch-fid",
-            "geomloss",
-            "numpy",
-            "pandas",
-        )
-        data = {"name": "embedded procedural faces" if self.settings.hr is None else Path(self.settings.hr).name}
-        for what, train, test in (("hr", self.data.hr_train, self.hr_test), ("lr", self.data.lr_train, self.lr_test)):
-            if train is not None and test is not None:
-                data[what] = {  # type: ignore[assignment]
-                    "source": train.source, "train": len(train), "test": len(test), "size": train.extent,
-                    "fingerprint": f"{train.fingerprint}+{test.fingerprint}",
-                }  # fmt: skip
-        data["skipped"] = self.data.skipped  # type: ignore[assignment]
-        return {
-            "key": key,
-            "command": self.command,
-            "preset": self.settings.preset,
-            "budget": f"{self.settings.budget:g} s" if self.settings.budget else None,
-            "seed": self.settings.seed,
-            "device": device_name(self.device),
-            "precision": self.settings.precision,
-            "settings": self.command_settings(),
-            "versions": {
-                "face-sr-bench": __version__,
-                "python": sys.version.split()[0],
-                **{p: version(p) for p in packages},
-            },
-            "git": git_commit(),
-            "started": self.started,
-            "seconds": round(time.monotonic() - self.begin, 1),
-            "data": data,
-            "methods": [self.describe(m) for m in self.plan.methods],
-            "degradations": [self.describe(r) for r in self.plan.trained if r.kind == "degradations"],
-            "conditions": list(self.plan.conditions),
-            "metrics": [m.label for m in self.plan.measures],
-            "failed": failures,
-            "unavailable": self.unavailable,
-            "notes": plugins.catalogue().problems,
-        }
-
-    def describe(self, recipe: Recipe) -> dict[str, Any]:
-        training = self.training.get(recipe.key)
-        return {
-            "label": recipe.label,
-            "name": recipe.name,
-            "variant": recipe.variant,
-            "degradation": recipe.degradation.label if recipe.degradation else "",
-            "scale": recipe.scale,
-            "parameters": training["parameters"] if training else None,
-            "images": recipe.folder,
-            "checkpoint": f"checkpoints/{recipe.folder}.pt" if training else None,
-            "key": recipe.key,
-            "params": dataclasses.asdict(recipe.params),
-            "training": training,
-        }
-
-
-WORDS = {
-    "hr": "the ground truth in HR, which these faces lack",
-    "lr": "the LR inputs",
-    "reference_hr": "reference faces in HR",
-    "reference_lr": "real LR faces (--lr)",
-    "upscale": "the method itself, not only its images",
-    "degrade": "the harness's degradations",
-    "features": "a method that exposes its features",
-}
+        write_json(old, values)
 
 
 def about(measure: Measure) -> str:
     """What a metric looks at: the restored faces, or the LR faces themselves."""
     return getattr(measure.metric, "about", "sr")
-
-
-def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]]:
-    """A score as rows: the value over all faces with its interval, then one row a face, then the extras."""
-    n, ci = score.n or len(names), score.ci
-    rows = []
-    if score.per_image is not None:
-        values = np.asarray(score.per_image, dtype=np.float64)
-        n = int(np.isfinite(values).sum())
-        ci = ci or bootstrap_mean(values[np.isfinite(values)], seed=seed)
-        rows = [{"key": "", "image": i, "value": float(v), "n": 1} for i, v in zip(names, values, strict=True)]
-    low, high = ci or (None, None)
-    whole = {"key": "", "image": "", "value": float(score.value), "n": n, "ci_low": low, "ci_high": high}
-    extra = [{"key": f".{k}", "image": "", "value": float(v), "n": n} for k, v in score.extra.items()]
-    return [whole, *extra, *rows]
-
-
-# ---------------------------------------------------------------- models and images
-
-
-def for_training(recipe: Recipe, degradation: Path | None) -> Model:
-    """A model for training: new itself, on a trained degradation."""
-    model = recipe.build()
-    if degradation:
-        assert model.degradation is not None
-        load_weights(model.degradation, degradation)
-    return model
-
-
-def checked(sr: torch.Tensor, lr: torch.Tensor, method: Recipe) -> torch.Tensor:
-    """The method's output, or Failed where it has the wrong shape or is not finite."""
-    shape = (*lr.shape[:2], lr.shape[2] * method.scale, lr.shape[3] * method.scale)
-    if tuple(sr.shape) != shape:
-        raise Failed(f"{method.label} returned {tuple(sr.shape)} for {tuple(lr.shape)}, expected {shape}")
-    if not torch.isfinite(sr).all():
-        raise Failed(f"{method.label} returned values that are not finite")
-    return sr
-
-
-@torch.inference_mode()
-def degrade(model: Model, hr: torch.Tensor, seed: int) -> torch.Tensor:
-    """LR of these faces, reproducibly: all randomness from ``seed``."""
-    generator = torch.Generator(hr.device).manual_seed(seed)
-    return model.infer(hr, generator).clamp(0, 1)  # type: ignore[operator]
-
-
-@torch.inference_mode()
-def apply(function: Callable[[torch.Tensor], torch.Tensor], faces: FaceSet, device: torch.device) -> list[np.ndarray]:
-    """A function of float batches over a face set, as uint8 images in the set's order."""
-    images = faces.images()
-    results: list[Any] = [None] * len(images)
-    for indices, batch in batches(images, size=INFER_BATCH, device=device):
-        for index, image in zip(indices, to_uint8(function(batch)).cpu().numpy(), strict=True):
-            results[index] = image
-    return results
-
-
-def save_model(folder: Path, recipe: Recipe, result: dict[str, Any]) -> None:
-    """model.pt (weights and how to build them) and training.json (how they came about)."""
-    about = {
-        "kind": recipe.kind,
-        "name": recipe.name,
-        "label": recipe.label,
-        "params": dataclasses.asdict(recipe.params),
-        "scale": recipe.scale,
-        "hr_size": recipe.hr_size,
-        "degradation": recipe.degradation.label if recipe.degradation else "",
-    }
-    torch.save({**about, "model": result["model"]}, folder / "model.pt")
-    training = {k: v for k, v in result.items() if k != "model"}
-    with torch.device("meta"):
-        training["parameters"] = dataclasses.replace(recipe, degradation=None).build().parameter_count()
-    write_json(folder / "training.json", {**about, **training})
-
-
-def load_weights(model: Model, path: Path) -> None:
-    """Weights of a finished training. Raises UsageError where the file is not one, or of another architecture."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(saved["model"])
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except Exception as error:
-        raise UsageError(
-            f"{path}: not weights of {type(model).__name__} ({str(error).partition(chr(10))[0]})"
-        ) from error
-
-
-def write_faces(folder: Path, names: list[str], images: list[np.ndarray]) -> None:
-    for name, image in zip(names, images, strict=True):
-        write_image(folder / f"{name}.png", image)
-
-
-def read_faces(folder: Path, names: list[str]) -> FaceSet:
-    return FaceSet.of([read_image(folder / f"{name}.png") for name in names], names, str(folder))
-
-
-def show_folder(source: Path, target: Path) -> None:
-    for file in source.glob("*.png"):
-        if not (target / file.name).exists() or not (target / file.name).samefile(file):
-            link(file, target / file.name)
-
-
-def show_faces(faces: FaceSet, target: Path) -> None:
-    if all((target / f"{name}.png").exists() for name in faces.names):
-        return
-    target.mkdir(parents=True, exist_ok=True)
-    write_faces(target, faces.names, faces.images())
 
 
 # ---------------------------------------------------------------- folders and records
@@ -602,54 +407,6 @@ def prepare_folder(out: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from None
-
-
-def write_table(out: Path, rows: list[dict[str, Any]]) -> None:
-    """results.parquet and results.csv: the same tidy table."""
-    import pandas as pd
-
-    text = (
-        "method",
-        "variant",
-        "degradation",
-        "condition",
-        "metric",
-        "image",
-        "direction",
-        "status",
-        "reason",
-        "protocol",
-    )
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    for column in COLUMNS:
-        if column in text:
-            table[column] = table[column].fillna("").astype(str)
-        elif column in ("n", "seed"):
-            table[column] = table[column].fillna(0).astype("int64")
-        else:
-            table[column] = table[column].astype("float64")
-    write_atomically(out / "results.parquet", lambda path: table.to_parquet(path, index=False))
-    write_atomically(out / "results.csv", lambda path: table.to_csv(path, index=False))
-
-
-def device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
-
-
-def git_commit() -> str | None:
-    """The commit of the harness's own checkout, with + where it has changes; None for an installed package."""
-    try:
-        root = ["git", "-C", str(HERE.parent)]
-        inside = subprocess.run([*root, "ls-files", "--error-unmatch", "bench/run.py"], capture_output=True, timeout=5)
-        if inside.returncode:
-            return None
-        commit = subprocess.run([*root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5)
-        dirty = subprocess.run([*root, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return commit.stdout.strip() + ("+" if dirty.stdout.strip() else "") or None
 
 
 def run(settings: Settings, command: str = "bench run") -> int:

@@ -13,14 +13,18 @@ import torch
 
 from . import plan, plugins
 from . import run as harness
+from .apply import degrade as apply_degradation
+from .apply import load_weights
 from .config import Settings
 from .data import Data, FaceSet, _images_under, list_files, load, pack, unpack
 from .errors import BenchError, MissingWeights, UsageError
 from .image import UnreadableImage, read_image, resize, to_float, to_uint8, write_image
 from .metric import Metric, Outputs, Unavailable
 from .model import Model
+from .results import WORDS, score_rows, write_table
 from .spec import describe as type_in_words
 from .spec import nearest, override, parse
+from .store import link
 from .train import resolve_device
 
 
@@ -146,7 +150,7 @@ def train(method: str, out: Path, settings: Settings, line: str) -> int:
         print(f"failed: {cell}: {reason}", file=sys.stderr)
     if whole.failed:
         return 1
-    harness.link(whole.store.path("train", wanted.key) / "model.pt", out)
+    link(whole.store.path("train", wanted.key) / "model.pt", out)
     print(f"{out}: weights of {wanted.label}")
     return 0
 
@@ -173,7 +177,7 @@ def trained(kind: str, text: str, weights: str | None) -> Model:
     params = override(cls.Params(), saved["params"], spec.name)
     params = override(params, dict(spec.without(*plan.RESERVED).options), spec.name)
     model = cls(params, scale=saved["scale"], hr_size=saved["hr_size"])
-    harness.load_weights(model, Path(weights))
+    load_weights(model, Path(weights))
     return model
 
 
@@ -239,7 +243,7 @@ def degrade(
         height, width = (side - side % model.scale for side in image.shape[-2:])
         if not height or not width:
             raise UsageError(f"an image of {image.shape[-1]}x{image.shape[-2]} px is too small for scale {model.scale}")
-        return harness.degrade(model, image[..., :height, :width], next(counter))
+        return apply_degradation(model, image[..., :height, :width], next(counter))
 
     return convert(each_image(input, output), one, target)
 
@@ -272,7 +276,7 @@ def score(sr: str, hr: str | None, lr: str | None, metrics: str, out: str | None
         try:
             lacking = [n for n in metric.needs if getattr(outputs, n) is None]
             if lacking:
-                raise Unavailable(f"needs {', '.join(harness.WORDS.get(n, n) for n in lacking)}")
+                raise Unavailable(f"needs {', '.join(WORDS.get(n, n) for n in lacking)}")
             with torch.inference_mode():
                 found = metric.score(outputs)
             protocol = metric.protocol(outputs)
@@ -283,7 +287,7 @@ def score(sr: str, hr: str | None, lr: str | None, metrics: str, out: str | None
             rows.append({**base, "status": "failed", "reason": f"{type(error).__name__}: {error}"})
             code = 1
         else:
-            for row in harness.score_rows(found, names, 0):
+            for row in score_rows(found, names, 0):
                 key = row.pop("key")
                 rows.append({**base, **row, "metric": measure.label + key, "status": "ok", "protocol": protocol})
     for row in rows:
@@ -294,7 +298,7 @@ def score(sr: str, hr: str | None, lr: str | None, metrics: str, out: str | None
             print(f"{row['metric']:<28} {shown}")
     if out:
         harness.prepare_folder(Path(out))
-        harness.write_table(Path(out), rows)
+        write_table(Path(out), rows)
     return code
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +12,12 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from tqdm import tqdm
 
-from .data import Data, Sampler
+from .data import Data
+from .draw import Sampler
 from .errors import Interrupted, TrainingFailed, UsageError
 from .model import Batch, Model, Stage
+from .progress import Progress, stop_requests
 from .store import write_atomically
 
 
@@ -191,53 +188,6 @@ class _Averages:
                     parameters[name].copy_(value)
 
 
-@contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Whether a signal asked to stop: the loop finishes its step and writes a checkpoint first."""
-    asked: list[int] = []
-    old = {}
-    with contextlib.suppress(ValueError):  # signals are for the main thread only
-        for number in (signal.SIGINT, signal.SIGTERM):
-            old[number] = signal.signal(number, lambda n, _: asked.append(n))
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-class _Progress:
-    """A bar on a terminal, a plain line every ten seconds elsewhere; both with rate and time left."""
-
-    def __init__(self, label: str, total: int, done: int, quiet: bool) -> None:
-        self.label, self.total, self.first, self.begin = label, total, done, time.monotonic()
-        self.last = self.begin
-        terminal = sys.stderr.isatty() and not quiet
-        self.bar = tqdm(total=total, initial=done, desc=label, unit="step", leave=False) if terminal else None
-        self.quiet = quiet
-
-    def advance(self, done: int, fraction: float) -> None:
-        if self.bar is not None:
-            self.bar.update(1)
-            return
-        now = time.monotonic()
-        if self.quiet or now - self.last < 10:
-            return
-        self.last = now
-        spent, start = now - self.begin, self.first / self.total if self.total else 0
-        left = spent / max(fraction - start, 1e-9) * (1 - fraction)
-        rate = (done - self.first) / spent
-        print(
-            f"{self.label}: step {done}/{self.total}, {rate:.1f} steps/s, {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
 # ---------------------------------------------------------------- the loop
 
 
@@ -327,7 +277,7 @@ def _fit(
         for child in model.children():
             child.compile()
     loop = _Loop(model, stages, run, settings, checkpoint, log, label, quiet or rank > 0)
-    with _stop_requests() as stopping:
+    with stop_requests() as stopping:
         return loop.go(saved, stopping)
 
 
@@ -355,7 +305,7 @@ class _Loop:
         if saved:
             self.restore(saved)
         planned = sum(s.steps for s in self.stages)
-        bar = _Progress(f"train {self.label}", planned, self.run.total, self.quiet)
+        bar = Progress(f"train {self.label}", planned, self.run.total, self.quiet)
         try:
             for index in range(self.first, len(self.stages)):
                 self.train_stage(index, planned, bar, stopping)
@@ -378,7 +328,7 @@ class _Loop:
             "precision": self.run.fabric._precision.precision,
         }
 
-    def train_stage(self, index: int, planned: int, bar: _Progress, stopping: Callable[[], bool]) -> None:
+    def train_stage(self, index: int, planned: int, bar: Progress, stopping: Callable[[], bool]) -> None:
         model, run, settings, stage = self.model, self.run, self.settings, self.stages[index]
         if index > self.first or self.step == 0:
             self._enter(stage)

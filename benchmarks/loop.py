@@ -20,7 +20,8 @@ from torchvision.io import decode_image
 from torchvision.transforms import v2
 
 from bench import Augment, synth
-from bench.data import Data, FaceSet, Sampler, _images_under, load
+from bench.data import Data, FaceSet, _images_under, load
+from bench.draw import Sampler
 from bench.degradations.conditions import Bicubic
 from bench.image import write_image
 from bench.methods.low_to_high import LowToHigh

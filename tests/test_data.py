@@ -4,7 +4,8 @@ import torch
 from conftest import smooth_images
 from PIL import Image
 
-from bench.data import FaceSet, Sampler, augmented, list_files, load, pack, split_files, unpack
+from bench.data import FaceSet, list_files, load, pack, split_files, unpack
+from bench.draw import Sampler, augmented
 from bench.errors import UsageError
 from bench.image import UnreadableImage, read_image, write_image
 from bench.model import Augment

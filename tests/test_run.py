@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.run import COLUMNS
+from bench.results import COLUMNS
 
 ROOT = Path(__file__).parent.parent
 

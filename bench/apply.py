@@ -1,0 +1,115 @@
+"""Models at work outside training: building on trained weights, inference over face sets, their files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .data import FaceSet
+from .errors import UsageError
+from .image import read_image, to_uint8, write_image
+from .metric import batches
+from .model import Model
+from .plan import Recipe
+from .store import link, write_json
+
+INFER_BATCH = 64
+
+
+class Failed(Exception):
+    """A cell failed, or one that it needs; the message is the reason."""
+
+
+def for_training(recipe: Recipe, degradation: Path | None) -> Model:
+    """A model for training: new itself, on a trained degradation."""
+    model = recipe.build()
+    if degradation:
+        assert model.degradation is not None
+        load_weights(model.degradation, degradation)
+    return model
+
+
+def checked(sr: torch.Tensor, lr: torch.Tensor, method: Recipe) -> torch.Tensor:
+    """The method's output, or Failed where it has the wrong shape or is not finite."""
+    shape = (*lr.shape[:2], lr.shape[2] * method.scale, lr.shape[3] * method.scale)
+    if tuple(sr.shape) != shape:
+        raise Failed(f"{method.label} returned {tuple(sr.shape)} for {tuple(lr.shape)}, expected {shape}")
+    if not torch.isfinite(sr).all():
+        raise Failed(f"{method.label} returned values that are not finite")
+    return sr
+
+
+@torch.inference_mode()
+def degrade(model: Model, hr: torch.Tensor, seed: int) -> torch.Tensor:
+    """LR of these faces, reproducibly: all randomness from ``seed``."""
+    generator = torch.Generator(hr.device).manual_seed(seed)
+    return model.infer(hr, generator).clamp(0, 1)  # type: ignore[operator]
+
+
+@torch.inference_mode()
+def apply(function: Callable[[torch.Tensor], torch.Tensor], faces: FaceSet, device: torch.device) -> list[np.ndarray]:
+    """A function of float batches over a face set, as uint8 images in the set's order."""
+    images = faces.images()
+    results: list[Any] = [None] * len(images)
+    for indices, batch in batches(images, size=INFER_BATCH, device=device):
+        for index, image in zip(indices, to_uint8(function(batch)).cpu().numpy(), strict=True):
+            results[index] = image
+    return results
+
+
+def save_model(folder: Path, recipe: Recipe, result: dict[str, Any]) -> None:
+    """model.pt (weights and how to build them) and training.json (how they came about)."""
+    about = {
+        "kind": recipe.kind,
+        "name": recipe.name,
+        "label": recipe.label,
+        "params": dataclasses.asdict(recipe.params),
+        "scale": recipe.scale,
+        "hr_size": recipe.hr_size,
+        "degradation": recipe.degradation.label if recipe.degradation else "",
+    }
+    torch.save({**about, "model": result["model"]}, folder / "model.pt")
+    training = {k: v for k, v in result.items() if k != "model"}
+    with torch.device("meta"):
+        training["parameters"] = dataclasses.replace(recipe, degradation=None).build().parameter_count()
+    write_json(folder / "training.json", {**about, **training})
+
+
+def load_weights(model: Model, path: Path) -> None:
+    """Weights of a finished training. Raises UsageError where the file is not one, or of another architecture."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(saved["model"])
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except Exception as error:
+        raise UsageError(
+            f"{path}: not weights of {type(model).__name__} ({str(error).partition(chr(10))[0]})"
+        ) from error
+
+
+def write_faces(folder: Path, names: list[str], images: list[np.ndarray]) -> None:
+    for name, image in zip(names, images, strict=True):
+        write_image(folder / f"{name}.png", image)
+
+
+def read_faces(folder: Path, names: list[str]) -> FaceSet:
+    return FaceSet.of([read_image(folder / f"{name}.png") for name in names], names, str(folder))
+
+
+def show_folder(source: Path, target: Path) -> None:
+    for file in source.glob("*.png"):
+        if not (target / file.name).exists() or not (target / file.name).samefile(file):
+            link(file, target / file.name)
+
+
+def show_faces(faces: FaceSet, target: Path) -> None:
+    if all((target / f"{name}.png").exists() for name in faces.names):
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    write_faces(target, faces.names, faces.images())
