@@ -1,7 +1,8 @@
 """The embedded face set: procedural portraits, and a wild degradation that no method is told.
 
-A person (`bench.synth_draw`) is a relief map with colours; here it gets an expression, is lit, turned, traced from the
-camera at twice the resolution, set before a background, and averaged down. Each picture has a seed of its own.
+A person is a relief map with colours (`bench.synth_head`) that gets an expression and light (`bench.synth_draw`); here
+it is turned, traced from the camera at twice the resolution, set before a background, and averaged down. Each picture
+has a seed of its own.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, grey_opening, map_coordinates
 
-from .synth_draw import BOTTOM, DEPTH, EYE, REACH, TOP, TURN, Face, Head, Person, bell, lit, over, step
+from .synth_draw import Face, express, lit
+from .synth_head import BOTTOM, DEPTH, EYE, TOP, TURN, Head, Person, over, step
 
 VERSION = 1  # part of the fingerprint's file name: raise it with any change of the pictures
 OVERSAMPLING = 2
 HEAD = 0.415  # half a head, as a share of the picture's side
-MARCH = 7  # steps along a ray
+MARCH = 8  # steps along a ray
 
 ROOMS = np.array([[196, 190, 180], [120, 126, 132], [58, 62, 70], [150, 170, 190], [98, 116, 88], [150, 120, 96],
                   [226, 224, 220], [64, 84, 112], [176, 158, 132], [110, 84, 74]]) / 255  # fmt: skip
-CLOTHES = np.array([[34, 38, 52], [220, 218, 214], [60, 66, 74], [116, 40, 44], [44, 76, 112], [72, 96, 74], [170, 150, 120],
-                    [150, 84, 100], [24, 24, 26], [196, 150, 70], [120, 150, 178]]) / 255  # fmt: skip
+CLOTHES = np.array([[34, 38, 52], [220, 218, 214], [60, 66, 74], [116, 40, 44], [44, 76, 112], [72, 96, 74],
+                    [170, 150, 120], [150, 84, 100], [24, 24, 26], [196, 150, 70], [120, 150, 178]]) / 255  # fmt: skip
 
 
 def faces(identities: int, per_identity: int, size: int = 64, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +68,7 @@ def portrait(head: Head, size: int, rng: np.random.Generator) -> np.ndarray:
     ambient = float(rng.uniform(0.20, 0.52))
     warmth = float(rng.normal(0, 0.06))
     tint = (1 + warmth, 1.0, 1 - warmth)
-    relief, albedo, gloss = head.express(face)
+    relief, albedo, gloss = express(head, face)
     surface = lit(head, relief, albedo, gloss, turn.T @ key, turn[2], ambient, tint)
 
     unit = head.unit * float(rng.uniform(0.94, 1.06))
@@ -85,10 +87,7 @@ def portrait(head: Head, size: int, rng: np.random.Generator) -> np.ndarray:
     if p.glasses and rng.random() < 0.85:
         spectacles(canvas, head, turn, x, y, place[2])
     canvas *= float(rng.uniform(0.85, 1.2)) * (1 + rng.normal(0, 0.02, 3))[:, None, None].astype(np.float32)
-    canvas = tone(
-        sum(canvas[:, i::OVERSAMPLING, j::OVERSAMPLING] for i, j in np.ndindex(OVERSAMPLING, OVERSAMPLING))
-        / OVERSAMPLING**2
-    )
+    canvas = tone(F.avg_pool2d(torch.from_numpy(canvas), OVERSAMPLING).numpy())
     canvas += rng.standard_normal(canvas.shape, dtype=np.float32) * 0.005
     return (canvas.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -109,7 +108,9 @@ def tone(linear: np.ndarray) -> np.ndarray:
     return np.where(value > 0.8, 0.8 + 0.2 * np.tanh((value - 0.8) / 0.2), value)
 
 
-def trace(head: Head, relief: np.ndarray, surface: np.ndarray, turn: np.ndarray, x: np.ndarray, y: np.ndarray):
+def trace(
+    head: Head, relief: np.ndarray, surface: np.ndarray, turn: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     """Where each pixel's ray meets the relief: (1, H, W, 2) grid coordinates, the (1, 4, h, w) layer, (H, W) coverage.
 
     Newton's method from outside, on every second pixel.
@@ -126,7 +127,7 @@ def trace(head: Head, relief: np.ndarray, surface: np.ndarray, turn: np.ndarray,
     square, mix = da * da + dc * dc, a * da + c * dc
     room = mix * mix - square * (a * a + c * c - float(relief.max()) ** 2)
     z = (np.sqrt(np.clip(room, 0, None)) - mix) / square
-    deepest = np.float32(9)
+    deepest = np.full(gx.shape, np.inf, np.float32)
     for _ in range(MARCH):
         qa, qc, v = a + z * da, c + z * dc, start[1] + z * ahead[1]
         q = np.sqrt(qa * qa + qc * qc) + 1e-6
@@ -137,6 +138,8 @@ def trace(head: Head, relief: np.ndarray, surface: np.ndarray, turn: np.ndarray,
         slope = (qa * da + qc * dc) / q
         inside = np.minimum(gap, 0) * 0.4  # halved steps back: a cliff of the relief is met from outside
         z = z - np.where(slope > 0.05, (np.maximum(gap, 0) * 0.85 + inside) / np.maximum(slope, 0.35), 0)
+    low = len(deepest) // 2
+    deepest[low:] = grey_opening(deepest[low:], 3)  # rays that graze the chin have not reached the neck yet
     cut = step(np.maximum(1.32 - 0.16 * np.cos(head.t), 9 * head.cover) - head.v, 0.03)  # the neck ends at the collar
     if p.style in ("long", "wavy"):  # and hair below goes on behind the neck
         cut = cut * (1 - head.cover * step(head.v - 0.72, 0.20))
@@ -151,7 +154,7 @@ def background(side: int, rng: np.random.Generator) -> np.ndarray:
     """A room or a garden out of focus, (3, side, side) in linear light; drawn small and enlarged."""
     n = 32
     y, x = np.mgrid[:n, :n].astype(np.float32) / n
-    base = ROOMS[rng.integers(len(ROOMS))] * rng.uniform(0.5, 1.1)
+    base = ROOMS[rng.integers(len(ROOMS))] * rng.uniform(0.7, 1.15)
     mix = np.clip(0.5 + (x - 0.5) * rng.normal(0, 0.7) + (y - 0.5) * rng.normal(0.3, 0.6), 0, 1)
     canvas = (base[:, None, None] * (0.65 + 0.5 * mix)).astype(np.float32)
     kind = rng.random()
@@ -172,7 +175,11 @@ def behind(
     p, px = head.person, head.pixel
     along, down = x * turn[0, 0] + y * turn[1, 0], y
     if p.style in ("long", "wavy", "bob"):
-        edge = 0.86 * p.width / 0.72 + 0.10 * p.volume + (0.04 * np.sin(down * 9) if p.style == "wavy" else 0)
+        edge = (
+            (0.66 if p.style == "bob" else 0.86) * p.width / 0.72
+            + 0.10 * p.volume
+            + (0.04 * np.sin(down * 9) if p.style == "wavy" else 0)
+        )
         cover = step(edge - np.abs(x + 0.12 * turn[2, 0]), 3 * px) * step(down + 0.2, 0.2)
         cover = cover * step((0.88 if p.style == "bob" else 3) - down, 0.05)
         strands = (

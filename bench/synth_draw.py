@@ -1,114 +1,13 @@
-"""A person's head unrolled: relief and colour over longitude and height, which `bench.synth` turns and photographs.
-
-The head is a cylinder-like surface: at longitude t (0 at the nose) and height v (down, the crown at -1, the chin at 1) it
-lies at (width r sin t, v, DEPTH r cos t), where r(t, v) is the relief. Features are drawn at u = REACH t, about their
-place as seen from the front. All lengths are in half heads.
-"""
+"""A head's expression and its light: eyes, brows, nose and mouth drawn on the unrolled head, then shaded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, uniform_filter
+from scipy.ndimage import uniform_filter
 
-DEPTH, REACH = 0.92, 0.75
-TURN = 2.15  # radians of longitude to each side
-TOP, BOTTOM = -1.42, 1.62
-EYE = -0.02  # height of the eyes
-
-SKIN = np.array([[247, 214, 190], [238, 194, 162], [218, 168, 130], [186, 134, 98], [141, 95, 66], [98, 64, 46]]) / 255
-HAIR = np.array([[20, 17, 17], [44, 30, 22], [78, 52, 34], [128, 88, 52], [190, 150, 96], [126, 58, 30], [150, 148, 146]]) / 255  # fmt: skip
-IRIS = np.array([[62, 40, 26], [90, 60, 34], [92, 108, 74], [92, 128, 160], [116, 126, 132]]) / 255
-STYLES = ("bald", "buzz", "short", "side", "quiff", "afro", "bob", "long", "wavy", "bun")
-
-
-@dataclass(frozen=True)
-class Person:
-    """What stays the same in every picture of one identity."""
-
-    skin: np.ndarray
-    hair: np.ndarray
-    iris: np.ndarray
-    lips: np.ndarray
-    width: float  # of the head
-    jaw: float  # 0 pointed, 1 square
-    cheek: float
-    chin: float
-    eye_gap: float
-    eye_size: float
-    eye_open: float
-    eye_tilt: float
-    lash: float
-    brow: float  # thickness
-    brow_height: float
-    brow_arch: float
-    nose_length: float
-    nose_width: float
-    nose_height: float
-    mouth_width: float
-    lip: float
-    style: str
-    hairline: float
-    fringe: bool
-    part: float  # longitude of the parting
-    volume: float
-    beard: float  # 0 none, up to 1 full
-    stubble: float
-    glasses: int  # 0 none, then kinds of frame
-    freckles: float
-    age: float
-    seed: int  # of strands, freckles and pores
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Person:
-        def between(low: float, high: float) -> float:
-            return float(rng.uniform(low, high))
-
-        tone = between(0, len(SKIN) - 1.001)
-        skin = SKIN[int(tone)] * (1 - tone % 1) + SKIN[int(tone) + 1] * (tone % 1)
-        skin = skin * rng.uniform(0.96, 1.03, 3)
-        masculine, age = rng.random() < 0.5, between(0, 1) ** 1.3
-        shade = 6 if rng.random() < 0.8 * (age - 0.45) else rng.integers(2 if tone > 3.2 else 6)
-        red = between(0.3, 0.6) if masculine else between(0.5, 1.1)
-        style = rng.choice(STYLES, p=[0.10, 0.15, 0.30, 0.20, 0.17, 0.08, 0, 0, 0, 0] if masculine else
-                           [0, 0, 0.07, 0.06, 0.04, 0.10, 0.22, 0.22, 0.17, 0.12])  # fmt: skip
-        return cls(
-            skin=skin.astype(np.float32),
-            hair=(HAIR[shade] * between(0.8, 1.25)).astype(np.float32),
-            iris=IRIS[rng.integers(2 if tone > 3 else len(IRIS))].astype(np.float32),
-            lips=(skin * (1 - 0.6 * red) + rgb(0.68, 0.20, 0.23) * 0.6 * red * (0.45 + 0.55 * skin[0])).astype(
-                np.float32
-            ),
-            width=between(0.71, 0.79) + 0.02 * masculine,
-            jaw=between(0.4, 1.0) if masculine else between(0.05, 0.6),
-            cheek=between(0, 1),
-            chin=between(0, 1),
-            eye_gap=between(0.275, 0.325),
-            eye_size=between(0.145, 0.170) + 0.008 * (not masculine),
-            eye_open=between(0.34, 0.46) + 0.06 * (not masculine),
-            eye_tilt=between(-0.06, 0.16),
-            lash=between(0.2, 0.45) if masculine else between(0.5, 1.0),
-            brow=between(0.032, 0.052) if masculine else between(0.018, 0.034),
-            brow_height=between(0.150, 0.195) + 0.02 * (not masculine),
-            brow_arch=between(0.01, 0.04) + 0.02 * (not masculine),
-            nose_length=between(0.33, 0.42),
-            nose_width=between(0.095, 0.135) + 0.02 * (tone > 3),
-            nose_height=between(0.17, 0.27) - 0.03 * (tone > 3.5),
-            mouth_width=between(0.25, 0.31),
-            lip=between(0.060, 0.085) if masculine else between(0.078, 0.108),
-            style=str(style),
-            hairline=between(0.52, 0.66),
-            fringe=bool(rng.random() < (0.1 if masculine else 0.35)),
-            part=between(0.15, 0.7) * (1 if rng.random() < 0.5 else -1),
-            volume=between(0.5, 1.0),
-            beard=between(0.6, 1.0) if masculine and rng.random() < 0.33 else 0.0,
-            stubble=between(0.1, 0.5) if masculine else 0.0,
-            glasses=int(rng.integers(1, 4)) if rng.random() < 0.22 else 0,
-            freckles=between(0, 1) ** 3 * (tone < 3),
-            age=age,
-            seed=int(rng.integers(2**32)),
-        )
+from .synth_head import DEPTH, EYE, TURN, Head, bell, over, rgb, step
 
 
 @dataclass
@@ -122,324 +21,151 @@ class Face:
     gaze: tuple[float, float]
 
 
-def step(x: np.ndarray, soft: float) -> np.ndarray:
-    """0 to 1 across x = 0, over about ``soft`` to each side."""
-    x = np.clip(x * (0.5 / soft) + 0.5, 0, 1)
-    return x * x * (3 - 2 * x)
+def express(head: Head, face: Face) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Relief (H, W), albedo (3, H, W) in linear light, and gloss (H, W) of this expression."""
+    p = head.person
+    smile, up = max(face.smile, 0), 0.03 * max(face.smile, 0)
+    tip, lips = p.nose_length, 0.615 - 0.01 * smile
+    ridge = np.clip((head.v + 0.14) / (tip + 0.12), 0, 1) ** 1.35 * step(tip + 0.035 - head.v, 0.065)
+    nose = p.nose_height * ridge * np.exp(-0.5 * (head.u / (0.055 + 0.030 * np.clip(head.v / tip, 0, 1))) ** 2)
+    relief = head.relief + nose * (1 - head.cover)
+    relief += head.spots(
+        *head.pair(p.nose_width * 0.80, tip - 0.015, 0.034, 0.045, 0.075), (0, tip - 0.02, 0.055, 0.05, 0.045),
+        *head.pair(p.eye_gap, EYE - 0.01, 0.13, 0.075, -0.085), *head.pair(p.eye_gap, EYE, 0.075, 0.05, 0.045),
+        *head.pair(0.10, EYE - 0.02, 0.05, 0.07, -0.035),
+        *head.pair(0.27, -0.19, 0.16, 0.05, 0.028), (0, -0.55, 0.4, 0.18, 0.03),
+        *head.pair(0.40, 0.24 - up, 0.15, 0.11, 0.035 + 0.03 * p.cheek + 0.055 * smile),
+        *head.pair(0.62, 0.42, 0.12, 0.14, -0.035 * (1 - p.cheek)),
+        (0, lips, 0.22, 0.13, 0.075), (0, lips + 0.145, 0.13, 0.03, -0.035),
+        (0, 0.90, 0.13, 0.09, 0.06 + 0.05 * p.chin),
+        (0, 0.47, 0.018, 0.05, -0.014),
+        *head.pair(1.20, 0.10, 0.055, 0.16, 0.20 * (p.style not in ("bob", "long", "wavy"))),
+        *head.pair(1.17, 0.10, 0.025, 0.09, -0.09),
+    )  # fmt: skip
+    fold = np.exp(-0.5 * ((np.abs(head.u) - 0.16 - 0.34 * (head.v - tip)) / 0.020) ** 2) * bell(
+        head.v - tip - 0.13, 0.09
+    )
+    relief -= fold * (0.006 + 0.022 * smile + 0.014 * p.age)
+    if p.age > 0.35:
+        relief += (p.age - 0.3) * 0.010 * np.sin(head.v * 58) * head.spots((0, -0.45, 0.3, 0.10, 1.0))
+        relief -= (p.age - 0.3) * head.spots(*head.pair(p.eye_gap, EYE + 0.13, 0.10, 0.018, 0.035))
+    relief += (0.04 / head.unit) * head.pores
+    albedo = head.albedo.copy()
+    gloss = 0.085 + head.spots((0, tip - 0.05, 0.06, 0.07, 0.07), (0, -0.4, 0.3, 0.15, 0.03))
+    gloss -= 0.07 * head.whiskers
+    for side in (-1, 1):
+        eye(head, albedo, gloss, side, face)
+        brow(head, albedo, side, face)
+        nostril(head, albedo, side)
+    mouth(head, albedo, gloss, relief, lips, face)
+    over(albedo, head.locks, head.cover)
+    return relief, albedo, gloss * (1 - head.cover)
 
 
-def bell(x: np.ndarray, width: float) -> np.ndarray:
-    return np.exp(-0.5 * (x / width) ** 2)
+def eye(head: Head, albedo: np.ndarray, gloss: np.ndarray, side: int, face: Face) -> None:
+    p, px = head.person, head.pixel * 0.7
+    a, centre = p.eye_size, side * p.eye_gap
+    place, du, dv = head.window(centre, EYE, a * 1.7, a * 1.6)
+    patch, x = albedo[:, place[0], place[1]], side * du / a  # x: -1 inner corner, 1 outer
+    dv = dv + p.eye_tilt * (x * a)
+    lift = p.eye_open * a * face.lids * (1 - 0.18 * max(face.smile, 0))
+    arch = np.clip(1 - np.abs(x + 0.08) ** 2.2, 0, 1)
+    upper, lower = -1.15 * lift * arch**0.8, 0.78 * lift * np.clip(1 - np.abs(x - 0.1) ** 2.4, 0, 1)
+    socket = bell(dv + 0.05, 0.085) * bell(x, 0.85)
+    over(patch, p.skin**2 * rgb(0.50, 0.42, 0.42), 0.45 * socket)
+    white = step(dv - upper, px) * step(lower - dv, px) * (np.abs(x) < 1.05)
+    shadow = 0.45 + 0.55 * step(dv - upper - 0.035, 0.05)
+    over(
+        patch,
+        (rgb(0.66, 0.61, 0.58) * float(0.7 + 0.3 * p.skin[1]))[:, None, None] * (shadow * (1 - 0.30 * x**2)),
+        white,
+    )
+    iu, iv = du - face.gaze[0] * a * 0.5, dv - face.gaze[1] * lift * 0.5 + 0.16 * lift
+    r = np.hypot(iu, iv) / (0.46 * a)
+    over(patch, p.iris**2 * 0.25, white * step(1 - r, px / (0.46 * a)))
+    over(
+        patch,
+        (p.iris**2)[:, None, None] * (1.0 + 0.8 * np.clip(iv / 0.06, -0.6, 1)),
+        white * step(0.82 - r, px / (0.46 * a)),
+    )
+    over(patch, rgb(0.004, 0.004, 0.004), white * step(0.42 - r, px / (0.46 * a)))
+    glint = step(0.020 - np.hypot(iu + 0.022, iv + 0.026), px)
+    over(patch, rgb(1.6, 1.6, 1.6), white * glint)
+    lash = step(0.011 + 0.011 * p.lash - np.abs(dv - upper + 0.006 * p.lash), px * 1.2) * (
+        np.abs(x) < 1.06 + 0.16 * p.lash * (x > 0)
+    )
+    over(patch, rgb(0.008, 0.008, 0.008) + p.hair**2 * 0.1, lash * (0.55 + 0.45 * p.lash))
+    over(patch, p.skin**2 * 0.25, 0.55 * step(0.008 - np.abs(dv - lower), px * 1.2) * (np.abs(x) < 1.0))
+    crease = step(0.008 - np.abs(dv - upper * 1.25 + 0.042), px * 1.3) * (np.abs(x) < 1.05)
+    over(patch, p.skin**2 * 0.32, 0.55 * crease)
+    over(patch, p.skin**2 * 0.55, (0.10 + 0.30 * p.age) * bell(dv - lower - 0.07, 0.022) * bell(x, 0.7))
+    gloss[place] = gloss[place] * (1 - white)
 
 
-def over(canvas: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> None:
-    """Lay a colour, (3,) or (3, H, W), on the (3, H, W) canvas where ``cover`` is."""
-    colour = np.asarray(colour, np.float32)
-    canvas += ((colour[:, None, None] if colour.ndim == 1 else colour) - canvas) * np.asarray(cover, np.float32)
+def brow(head: Head, albedo: np.ndarray, side: int, face: Face) -> None:
+    p = head.person
+    place, du, dv = head.window(side * (p.eye_gap + 0.015), EYE - p.brow_height, 0.27, 0.16)
+    x = side * du / 0.20
+    line = 0.03 - 1.5 * p.brow_arch * np.cos((x - 0.15) * 1.5) - 0.02 * face.brows * (1 - 0.5 * x) + 0.02 * x
+    thick = p.brow * np.clip(1.0 - 0.45 * np.clip(x, -0.4, 1.2), 0.2, 1.2)
+    hairs = np.sin((du * side * 0.9 + dv * 0.8) * 150)
+    cover = step(thick - np.abs(dv - line), 0.018) * step(1.0 - np.abs(x), 0.12)
+    over(albedo[:, place[0], place[1]], (p.hair * 0.75) ** 2, cover * (0.80 + 0.16 * hairs))
 
 
-def rgb(red: float, green: float, blue: float) -> np.ndarray:
-    return np.array([red, green, blue], np.float32)
+def nostril(head: Head, albedo: np.ndarray, side: int) -> None:
+    p, tip = head.person, head.person.nose_length
+    place, du, dv = head.window(side * p.nose_width * 0.48, tip + 0.028, 0.16, 0.14)
+    patch = albedo[:, place[0], place[1]]
+    over(
+        patch,
+        p.skin**2 * rgb(0.20, 0.11, 0.10),
+        0.9 * step(1 - np.hypot(du / 0.042, (dv + 0.15 * np.abs(du)) / 0.019), 0.5),
+    )
+    wing = np.hypot((side * du - p.nose_width * 0.30) / 0.06, (dv + 0.045) / 0.07)
+    over(
+        patch,
+        p.skin**2 * rgb(0.5, 0.40, 0.38),
+        0.55 * bell(wing - 1, 0.16) * step(side * du - 0.03, 0.03) * step(dv + 0.09, 0.05),
+    )
 
 
-class Head:
-    """One person's relief and colours before any expression, on a grid of ``unit`` pixels to half a head."""
-
-    def __init__(self, person: Person, unit: float) -> None:
-        self.person, self.unit = p, unit = person, unit
-        rng = np.random.default_rng(person.seed)
-        height, width = round((BOTTOM - TOP) * unit), round(2 * TURN * REACH * unit)
-        self.shape = height, width
-        self.t = np.linspace(-TURN, TURN, width, dtype=np.float32)[None]
-        self.v = np.linspace(TOP, BOTTOM, height, dtype=np.float32)[:, None]
-        self.u = REACH * self.t
-        self.pixel = 1 / unit
-        self.relief = self._skull()
-        self._hair(rng)
-        self._skin(rng)
-
-    def spots(self, *spots: tuple[float, float, float, float, float]) -> np.ndarray:
-        """A sum of Gaussians (u, v, width, height, amount) over the grid: separable, so one product of matrices."""
-        u, v, a, b, amount = (np.array(column, np.float32)[:, None] for column in zip(*spots, strict=True))
-        across, down = np.exp(-0.5 * ((self.u - u) / a) ** 2), np.exp(-0.5 * ((self.v.T - v) / b) ** 2)
-        # In double precision, so that the order of summation, which threads may change, does not show.
-        return ((amount * down).T.astype(float) @ across.astype(float)).astype(np.float32)
-
-    def pair(self, u: float, v: float, a: float, b: float, amount: float) -> list[tuple[float, ...]]:
-        return [(-u, v, a, b, amount), (u, v, a, b, amount)]
-
-    def _skull(self) -> np.ndarray:
-        p, v = self.person, self.v
-        crown = np.clip(1 - np.abs(np.clip(v, -1, 0)) ** 2.5, 0, 1) ** 0.45
-        lower = 1 - (0.29 - 0.10 * p.jaw) * np.clip(v - 0.1, 0, 1) ** 1.4
-        jawline = 1.0 - (0.66 - 0.16 * p.jaw) * (1 - np.cos(np.clip(np.abs(self.t), 0, 1.6))) ** (0.78 + 0.35 * p.jaw)
-        self.above_jaw = step(jawline - v, 0.09)
-        neck = 0.50 + 0.13 * p.jaw + 0.06 * np.clip(v - 1.1, 0, 1) - 0.10 * np.cos(self.t)
-        return (neck + (crown * lower - neck) * self.above_jaw).astype(np.float32)
-
-    def _hair(self, rng: np.random.Generator) -> None:
-        p, t, v, style = self.person, self.t, self.v, self.person.style
-        long = {"bob": 0.78, "long": 0.98, "wavy": 0.98, "afro": 0.45}.get(style, 0.0)
-        front = -p.hairline - (0.12 if style in ("quiff", "bun") else 0)
-        if p.fringe and style in ("short", "side", "bob", "long", "wavy"):
-            front = -0.30
-        away = np.abs(t)
-        line = front + 0.16 * bell(away - 0.75, 0.25) * (
-            -1 if style in ("short", "buzz", "quiff") and p.age > 0.4 else 0.4
-        )
-        if style in ("side", "long", "wavy", "bob") and not p.fringe:
-            line = line - 0.16 * bell(t - p.part, 0.22)
-        noise = np.interp(np.arange(self.shape[1]) / self.unit * 22, np.arange(256), rng.standard_normal(256))
-        line = line + (0.025 * noise * (style != "buzz"))[None]
-        side = long if long else (0.22 if style != "bun" else 0.05)
-        edge = 1.12 - 0.22 * bool(long) + (0.10 if style in ("bun", "afro") else 0)
-        line = line + (side - front) * step(away - edge, 0.16)
-        nape = max(long, 0.55)
-        line = line + np.clip(nape - line, 0, 2) * step(away - 1.75, 0.12)
-        soft = 0.10 if style == "buzz" else 0.035
-        past = (line - v) / np.sqrt(1 + (np.gradient(line, axis=1) * self.unit) ** 2)  # the distance from the hairline
-        cover = step(past, soft)
-        ear = step(0.14 - np.hypot((away - 1.62) * REACH / 0.75, (v - 0.10) / 1.5), 0.03)
-        cover = cover * (1 - ear * (not long))
-        # Under the jaw, long hair stands far off the neck: what is seen in between is hair in the dark.
-        under = (1 - self.above_jaw) * bool(long)
-        low = bool(long) * step(v - 0.25, 0.35)
-        past = past + low * (np.minimum((away - edge) * REACH, long - v) - past)
-        cover = np.maximum(cover, low * step(past + 0.05, 0.05))
-        # Strands: stripes along v, sheared away from the parting, wavy or curly with the style.
-        x = (t - p.part * (style in ("side", "long", "wavy", "bob"))) * REACH
-        bend = 0.22 * np.sin(x * 2) * (v + 0.6) + (0.05 * np.sin(v * 11 + 4 * x) if style == "wavy" else 0)
-        if style in ("side", "quiff", "short"):
-            bend = bend + (0.35 if style == "side" else 0.15) * np.sign(-p.part) * np.clip(-v, 0, 1.4)
-        if style in ("afro",):
-            fine = self._grain(rng, 1.1) * 0.6 + self._grain(rng, 2.2) * 0.6
-        else:
-            table = rng.standard_normal(1024)
-            table = table + np.convolve(rng.standard_normal(1024), np.ones(9) / 3, "same")
-            fine = np.interp((x + bend) * 26 + 300, np.arange(1024), table) + 0.45 * self._grain(rng, (2.5, 0.5))
-        fine = fine.astype(np.float32) * 0.55
-        thick = {"bald": 0, "buzz": 0.02, "short": 0.09, "side": 0.12, "quiff": 0.13, "afro": 0.42, "bun": 0.06}
-        grow = thick.get(style, 0.17) * (0.6 + 0.4 * p.volume)
-        rise = grow * (0.5 if style == "afro" else 0.75)
-        crown = np.clip(1 - np.abs(np.clip((v + 0.02) / (1 + rise), -1, 0)) ** 2.4, 0, 1) ** 0.45
-        shell = crown * (1 + grow * (0.8 if not long else 1.0))
-        if style == "quiff":
-            shell = shell + 0.16 * bell(v + 0.85, 0.22) * bell(t, 0.7) * crown
-        if style == "afro":
-            shell = crown * (1 + grow) * (1 - 0.16 * np.clip(v + 0.1, 0, 1)) + 0.015 * fine
-        if long:
-            shell = (
-                shell
-                + 0.10 * np.clip(v - 0.1, 0, 1) * (style != "afro")
-                - 0.25 * np.clip(v - 0.62, 0, 1) * (style == "bob")
-            )
-        thickness = np.clip(shell - self.relief, 0, None)
-        body = cover if style == "buzz" else step(past - 0.03 - 0.05 * low, 0.09 + 0.06 * low) * cover
-        if style == "bald":
-            cover, body = cover * 0, body * 0
-        self.lit = (1 - under * (1 - step(past - 0.08, 0.14))).astype(np.float32)
-        self.cover = (cover * (0.72 if style == "buzz" else 1.0)).astype(np.float32)
-        self.relief = (self.relief + thickness * body + 0.006 * fine * body * self.above_jaw).astype(np.float32)
-        self.relief[self.relief < 0.03] = -0.2  # nothing above the crown
-        self.fine = fine
-        root = 1 - 0.25 * (v < -0.4) * bell(np.abs(v + 0.9), 0.3)
-        streaks = np.clip((1 + 0.30 * fine) * root, 0.25, 2) * (0.15 + 0.85 * self.lit)
-        self.locks = (p.hair[:, None, None] ** 2 * streaks).astype(np.float32)
-
-    def _grain(self, rng: np.random.Generator, sigma: float | tuple[float, float]) -> np.ndarray:
-        """Smooth noise of unit variance."""
-        field = gaussian_filter(rng.standard_normal(self.shape, dtype=np.float32), sigma, mode="wrap", truncate=2.5)
-        return field / field.std()
-
-    def _skin(self, rng: np.random.Generator) -> None:
-        """Albedo (linear light) and pores, without eyes, brows and lips."""
-        p, v = self.person, self.v
-        self.pores = self._grain(rng, 0.7)
-        blotch = self._grain(rng, 3.5)
-        colour = (p.skin**2)[:, None, None] * (1 + 0.035 * self.pores + 0.035 * blotch)
-        flush = self.spots(*self.pair(0.36, 0.28, 0.14, 0.12, 0.7), (0, 0.34, 0.10, 0.08, 0.8), (0, 0.90, 0.14, 0.08, 0.4),
-                           *self.pair(1.22, 0.1, 0.12, 0.2, 1.2))  # fmt: skip
-        colour = colour * (1 - rgb(0.02, 0.22, 0.20)[:, None, None] * flush)
-        if p.freckles > 0.1:
-            dots = np.clip(self._grain(rng, 0.8) - 1.1, 0, 1) * self.spots(
-                *self.pair(0.3, 0.2, 0.2, 0.16, 1.0), (0, 0.2, 0.1, 0.1, 0.6)
-            )
-            colour = colour * (1 - rgb(0.3, 0.5, 0.6)[:, None, None] * dots * p.freckles)
-        below = 1 - self.above_jaw
-        colour = colour * (1 - 0.12 * below)
-        shaved = self.spots(
-            (0, 0.50, 0.20, 0.045, 0.9), (0, 0.88, 0.25, 0.13, 1.0), *self.pair(0.55, 0.62, 0.22, 0.2, 1.0)
-        )
-        shaved = np.clip(shaved, 0, 1) * step(0.75 - np.abs(self.u), 0.15)
-        if p.stubble:
-            over(
-                colour, p.hair**2, np.clip(shaved * p.stubble * (0.45 + 0.25 * self.pores), 0, 0.6) * (1 - 0.6 * below)
-            )
-        self.whiskers = np.zeros(self.shape, np.float32)
-        if p.beard:
-            away = np.abs(self.u)
-            edge = 0.50 + 0.22 * bell(away, 0.12) - 0.62 * step(away - 0.62, 0.22)
-            full = step(v - edge, 0.10) * step(1.16 - v - 0.3 * away, 0.10) * step(1.0 - away, 0.06)
-            tache = step(0.055 - np.abs(v - 0.505 - 0.25 * away**2), 0.035) * step(0.30 - away, 0.08)
-            clear = step(np.hypot(away / (p.mouth_width * 0.95), (v - 0.615) / 0.085) - 1, 0.25)
-            self.whiskers = (
-                np.clip((full + tache) * clear, 0, 1)
-                * p.beard
-                * np.clip(0.9 + 0.28 * self._grain(rng, (1.3, 0.6)), 0, 1)
-            )
-            over(colour, (p.hair * 0.95) ** 2, self.whiskers)
-            self.relief = self.relief + 0.05 * gaussian_filter(self.whiskers, 2) * p.beard
-        self.albedo = colour.astype(np.float32)
-
-    # ------------------------------------------------------------ one expression
-
-    def express(self, face: Face) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Relief (H, W), albedo (3, H, W) in linear light, and gloss (H, W) of this expression."""
-        p = self.person
-        smile, up = max(face.smile, 0), 0.03 * max(face.smile, 0)
-        tip, mouth = p.nose_length, 0.615 - 0.01 * smile
-        ridge = np.clip((self.v + 0.14) / (tip + 0.12), 0, 1) ** 1.35 * step(tip + 0.035 - self.v, 0.065)
-        nose = p.nose_height * ridge * np.exp(-0.5 * (self.u / (0.055 + 0.030 * np.clip(self.v / tip, 0, 1))) ** 2)
-        relief = self.relief + nose * (1 - self.cover)
-        relief += self.spots(
-            *self.pair(p.nose_width * 0.80, tip - 0.015, 0.034, 0.045, 0.075), (0, tip - 0.02, 0.055, 0.05, 0.045),
-            *self.pair(p.eye_gap, EYE - 0.01, 0.13, 0.075, -0.085), *self.pair(p.eye_gap, EYE, 0.075, 0.05, 0.045),
-            *self.pair(0.10, EYE - 0.02, 0.05, 0.07, -0.035),
-            *self.pair(0.27, -0.19, 0.16, 0.05, 0.028), (0, -0.55, 0.4, 0.18, 0.03),
-            *self.pair(0.40, 0.24 - up, 0.15, 0.11, 0.035 + 0.03 * p.cheek + 0.055 * smile),
-            *self.pair(0.62, 0.42, 0.12, 0.14, -0.035 * (1 - p.cheek)),
-            (0, mouth, 0.22, 0.13, 0.075), (0, mouth + 0.145, 0.13, 0.03, -0.035), (0, 0.90, 0.13, 0.09, 0.06 + 0.05 * p.chin),
-            (0, 0.47, 0.018, 0.05, -0.014),
-            *self.pair(1.20, 0.10, 0.055, 0.16, 0.20 * (p.style not in ("bob", "long", "wavy"))), *self.pair(1.17, 0.10, 0.025, 0.09, -0.09),
-        )  # fmt: skip
-        fold = np.exp(-0.5 * ((np.abs(self.u) - 0.16 - 0.34 * (self.v - tip)) / 0.020) ** 2) * bell(
-            self.v - tip - 0.13, 0.09
-        )
-        relief -= fold * (0.006 + 0.022 * smile + 0.014 * p.age)
-        if p.age > 0.35:
-            relief += (p.age - 0.3) * 0.010 * np.sin(self.v * 58) * self.spots((0, -0.45, 0.3, 0.10, 1.0))
-            relief -= (p.age - 0.3) * self.spots(*self.pair(p.eye_gap, EYE + 0.13, 0.10, 0.018, 0.035))
-        relief += (0.04 / self.unit) * self.pores
-        albedo = self.albedo.copy()
-        gloss = 0.085 + self.spots((0, tip - 0.05, 0.06, 0.07, 0.07), (0, -0.4, 0.3, 0.15, 0.03))
-        gloss -= 0.07 * self.whiskers
-        for side in (-1, 1):
-            self._eye(albedo, gloss, side, face)
-            self._brow(albedo, side, face)
-            self._nostril(albedo, side)
-        self._mouth(albedo, gloss, relief, mouth, face)
-        over(albedo, self.locks, self.cover)
-        return relief, albedo, gloss * (1 - self.cover)
-
-    def _window(self, u: float, v: float, a: float, b: float) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-        """The part of the grid around a feature, and its coordinates relative to the feature."""
-        rows, columns = (
-            slice(np.searchsorted(line, middle - reach), np.searchsorted(line, middle + reach))
-            for line, middle, reach in ((self.v[:, 0], v, b), (self.u[0], u, a))
-        )
-        return (rows, columns), self.u[:, columns] - u, self.v[rows] - v
-
-    def _eye(self, albedo: np.ndarray, gloss: np.ndarray, side: int, face: Face) -> None:
-        p, px = self.person, self.pixel * 0.7
-        a, centre = p.eye_size, side * p.eye_gap
-        place, du, dv = self._window(centre, EYE, a * 1.7, a * 1.6)
-        patch, x = albedo[:, place[0], place[1]], side * du / a  # x: -1 inner corner, 1 outer
-        dv = dv + p.eye_tilt * (x * a)
-        lift = p.eye_open * a * face.lids * (1 - 0.18 * max(face.smile, 0))
-        arch = np.clip(1 - np.abs(x + 0.08) ** 2.2, 0, 1)
-        upper, lower = -1.15 * lift * arch**0.8, 0.78 * lift * np.clip(1 - np.abs(x - 0.1) ** 2.4, 0, 1)
-        socket = bell(dv + 0.05, 0.085) * bell(x, 0.85)
-        over(patch, p.skin**2 * rgb(0.50, 0.42, 0.42), 0.45 * socket)
-        white = step(dv - upper, px) * step(lower - dv, px) * (np.abs(x) < 1.05)
-        shadow = 0.45 + 0.55 * step(dv - upper - 0.035, 0.05)
-        over(
-            patch,
-            (rgb(0.66, 0.61, 0.58) * float(0.7 + 0.3 * p.skin[1]))[:, None, None] * (shadow * (1 - 0.30 * x**2)),
-            white,
-        )
-        iu, iv = du - face.gaze[0] * a * 0.5, dv - face.gaze[1] * lift * 0.5 + 0.16 * lift
-        r = np.hypot(iu, iv) / (0.46 * a)
-        over(patch, p.iris**2 * 0.25, white * step(1 - r, px / (0.46 * a)))
-        over(
-            patch,
-            (p.iris**2)[:, None, None] * (1.0 + 0.8 * np.clip(iv / 0.06, -0.6, 1)),
-            white * step(0.82 - r, px / (0.46 * a)),
-        )
-        over(patch, rgb(0.004, 0.004, 0.004), white * step(0.42 - r, px / (0.46 * a)))
-        glint = step(0.020 - np.hypot(iu + 0.022, iv + 0.026), px)
-        over(patch, rgb(1.6, 1.6, 1.6), white * glint)
-        lash = step(0.011 + 0.011 * p.lash - np.abs(dv - upper + 0.006 * p.lash), px * 1.2) * (
-            np.abs(x) < 1.06 + 0.16 * p.lash * (x > 0)
-        )
-        over(patch, rgb(0.008, 0.008, 0.008) + p.hair**2 * 0.1, lash * (0.55 + 0.45 * p.lash))
-        over(patch, p.skin**2 * 0.25, 0.55 * step(0.008 - np.abs(dv - lower), px * 1.2) * (np.abs(x) < 1.0))
-        crease = step(0.008 - np.abs(dv - upper * 1.25 + 0.042), px * 1.3) * (np.abs(x) < 1.05)
-        over(patch, p.skin**2 * 0.32, 0.55 * crease)
-        over(patch, p.skin**2 * 0.55, (0.10 + 0.30 * p.age) * bell(dv - lower - 0.07, 0.022) * bell(x, 0.7))
-        gloss[place] = gloss[place] * (1 - white)
-
-    def _brow(self, albedo: np.ndarray, side: int, face: Face) -> None:
-        p = self.person
-        place, du, dv = self._window(side * (p.eye_gap + 0.015), EYE - p.brow_height, 0.27, 0.16)
-        x = side * du / 0.20
-        line = 0.03 - 1.5 * p.brow_arch * np.cos((x - 0.15) * 1.5) - 0.02 * face.brows * (1 - 0.5 * x) + 0.02 * x
-        thick = p.brow * np.clip(1.0 - 0.45 * np.clip(x, -0.4, 1.2), 0.2, 1.2)
-        hairs = np.sin((du * side * 0.9 + dv * 0.8) * 150)
-        cover = step(thick - np.abs(dv - line), 0.018) * step(1.0 - np.abs(x), 0.12)
-        over(albedo[:, place[0], place[1]], (p.hair * 0.75) ** 2, cover * (0.80 + 0.16 * hairs))
-
-    def _nostril(self, albedo: np.ndarray, side: int) -> None:
-        p, tip = self.person, self.person.nose_length
-        place, du, dv = self._window(side * p.nose_width * 0.48, tip + 0.028, 0.16, 0.14)
-        patch = albedo[:, place[0], place[1]]
-        over(
-            patch,
-            p.skin**2 * rgb(0.20, 0.11, 0.10),
-            0.9 * step(1 - np.hypot(du / 0.042, (dv + 0.15 * np.abs(du)) / 0.019), 0.5),
-        )
-        wing = np.hypot((side * du - p.nose_width * 0.30) / 0.06, (dv + 0.045) / 0.07)
-        over(
-            patch,
-            p.skin**2 * rgb(0.5, 0.40, 0.38),
-            0.55 * bell(wing - 1, 0.16) * step(side * du - 0.03, 0.03) * step(dv + 0.09, 0.05),
-        )
-
-    def _mouth(self, albedo: np.ndarray, gloss: np.ndarray, relief: np.ndarray, v: float, face: Face) -> None:
-        p, px = self.person, self.pixel * 0.7
-        smile = max(face.smile, 0)
-        wide = p.mouth_width * (1 + 0.26 * smile - 0.10 * face.open)
-        place, du, dv = self._window(0, v, wide * 1.35, 0.27)
-        patch, x = albedo[:, place[0], place[1]], du / wide
-        dv = dv + face.smile * 0.055 * np.clip(np.abs(x), 0, 1.2) ** 1.8 - 0.012 * face.smile
-        taper = np.clip(1 - x**2, 0, 1)
-        bow = 1 + 0.22 * bell(np.abs(x) - 0.25, 0.13) - 0.10 * bell(x, 0.10)
-        gap = (0.085 * face.open + 0.035 * smile * (face.open > 0.05)) * taper**0.6
-        top, bottom = -gap * 0.45, gap * 0.55
-        upper = top - p.lip * 0.80 * bow * taper**0.75 * (1 - 0.25 * smile)
-        lower = bottom + p.lip * 1.05 * taper**0.6 * (1 - 0.15 * smile)
-        wrinkle = 1 + 0.05 * np.sin(du * 190)
-        inside = np.abs(x) < 1.0
-        lips = (p.lips**2)[:, None, None] * wrinkle
-        over(patch, lips * 0.72, step(dv - upper, px * 1.4) * step(top - dv, px) * inside * 0.92)
-        over(patch, lips * 1.05, step(dv - bottom, px) * step(lower - dv, px * 1.6) * inside * 0.92)
-        relief[place] += (
-            0.020 * bell(dv - (top + upper) / 2, 0.02) + 0.036 * bell(dv - (bottom + lower) / 2, 0.026)
-        ) * taper
-        relief[place] -= 0.022 * bell(dv - (top + bottom) / 2, 0.016) * taper
-        hole = step(dv - top, px) * step(bottom - dv, px) * inside * (gap > 0.004)
-        over(patch, rgb(0.035, 0.008, 0.008), hole)
-        teeth = (0.62 + 0.16 * np.clip(np.cos(du * 82), -0.5, 1)) * (1 - 0.55 * np.clip(np.abs(x), 0, 1) ** 2)
-        over(patch, rgb(1.0, 0.95, 0.86)[:, None, None] * teeth, hole * step(top + 0.075 - dv, px * 1.5))
-        line = step(0.008 - np.abs(dv - (top + bottom) / 2), px * 1.3) * (gap < 0.02) * (np.abs(x) < 1.05)
-        over(patch, p.lips**2 * 0.12, 0.8 * line)
-        corner = bell(np.abs(x) - 1.04, 0.07) * bell(dv, 0.022)
-        over(patch, p.skin**2 * 0.3, 0.6 * corner)
-        gloss[place] = gloss[place] * (1 - hole) + 0.10 * step(dv - bottom, px) * step(lower - dv, px) * inside
+def mouth(head: Head, albedo: np.ndarray, gloss: np.ndarray, relief: np.ndarray, v: float, face: Face) -> None:
+    p, px = head.person, head.pixel * 0.7
+    smile = max(face.smile, 0)
+    wide = p.mouth_width * (1 + 0.26 * smile - 0.10 * face.open)
+    place, du, dv = head.window(0, v, wide * 1.35, 0.27)
+    patch, x = albedo[:, place[0], place[1]], du / wide
+    dv = dv + face.smile * 0.055 * np.clip(np.abs(x), 0, 1.2) ** 1.8 - 0.012 * face.smile
+    taper = np.clip(1 - x**2, 0, 1)
+    bow = 1 + 0.22 * bell(np.abs(x) - 0.25, 0.13) - 0.10 * bell(x, 0.10)
+    gap = (0.085 * face.open + 0.035 * smile * (face.open > 0.05)) * taper**0.6
+    top, bottom = -gap * 0.45, gap * 0.55
+    upper = top - p.lip * 0.80 * bow * taper**0.75 * (1 - 0.25 * smile)
+    lower = bottom + p.lip * 1.05 * taper**0.6 * (1 - 0.15 * smile)
+    wrinkle = 1 + 0.05 * np.sin(du * 190)
+    inside = np.abs(x) < 1.0
+    lips = (p.lips**2)[:, None, None] * wrinkle
+    over(patch, lips * 0.72, step(dv - upper, px * 1.4) * step(top - dv, px) * inside * 0.92)
+    over(patch, lips * 1.05, step(dv - bottom, px) * step(lower - dv, px * 1.6) * inside * 0.92)
+    relief[place] += (
+        0.020 * bell(dv - (top + upper) / 2, 0.02) + 0.036 * bell(dv - (bottom + lower) / 2, 0.026)
+    ) * taper
+    relief[place] -= 0.022 * bell(dv - (top + bottom) / 2, 0.016) * taper
+    hole = step(dv - top, px) * step(bottom - dv, px) * inside * (gap > 0.004)
+    over(patch, rgb(0.035, 0.008, 0.008), hole)
+    teeth = (0.62 + 0.16 * np.clip(np.cos(du * 82), -0.5, 1)) * (1 - 0.55 * np.clip(np.abs(x), 0, 1) ** 2)
+    over(patch, rgb(1.0, 0.95, 0.86)[:, None, None] * teeth, hole * step(top + 0.075 - dv, px * 1.5))
+    line = step(0.008 - np.abs(dv - (top + bottom) / 2), px * 1.3) * (gap < 0.02) * (np.abs(x) < 1.05)
+    over(patch, p.lips**2 * 0.12, 0.8 * line)
+    corner = bell(np.abs(x) - 1.04, 0.07) * bell(dv, 0.022)
+    over(patch, p.skin**2 * 0.3, 0.6 * corner)
+    gloss[place] = gloss[place] * (1 - hole) + 0.10 * step(dv - bottom, px) * step(lower - dv, px) * inside
 
 
 def lit(head: Head, relief: np.ndarray, albedo: np.ndarray, gloss: np.ndarray, light: np.ndarray, eye: np.ndarray,
-        ambient: float, tint: np.ndarray) -> np.ndarray:  # fmt: skip
-    """The unrolled head under a light: (3, H, W), linear. ``light`` and ``eye`` are unit vectors in the head's frame."""
+        ambient: float, tint: tuple[float, float, float]) -> np.ndarray:  # fmt: skip
+    """The unrolled head under a light: (3, H, W), linear. ``light``, ``eye``: unit vectors in the head's frame."""
     p, sin, cos = head.person, np.sin(head.t), np.cos(head.t)
     rt, rv = np.gradient(relief, 2 * TURN / (head.shape[1] - 1), axis=1), np.gradient(relief, head.pixel, axis=0)
     tx, tz = p.width * (rt * sin + relief * cos), DEPTH * (rt * cos - relief * sin)
