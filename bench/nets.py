@@ -23,7 +23,7 @@ class ResidualBlock(nn.Module):
 
 
 class CriticBlock(nn.Module):
-    """A residual block without batch norm; max-pooling halves both paths. ``first`` leaves the raw pixels unactivated."""
+    """A residual block without batch norm; max-pooling halves its output. ``first`` leaves raw pixels unactivated."""
 
     def __init__(self, inputs: int, channels: int, *, pool: bool, first: bool = False, normalize: bool = True) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class ResidualCritic(nn.Module):
     """Six residual blocks, ReLU, sum over positions, linear to 1: (B, 3, H, W) in [-1, 1] -> (B, 1), any size.
 
     ``pools``: the last so many blocks halve the resolution. ``normalize``: spectral norm on every layer, one power
-    iteration (Miyato 2018); off for WGAN-GP. Source: Bulat 2018, section 3.1; the sum is SN-GAN's.
+    iteration (Miyato 2018); off for WGAN-GP. Source: Bulat 2018, section 3.3, fig. 5; the sum is SN-GAN's.
     """
 
     def __init__(self, width: int = 128, pools: int = 2, *, normalize: bool = True, blocks: int = 6) -> None:
@@ -61,6 +61,11 @@ class ResidualCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(F.relu(self.blocks(x)).sum((2, 3)))
+
+
+def normal(*shape: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
+    """Standard normal numbers on ``device``, drawn where ``generator`` lives; None: the device's default one."""
+    return torch.randn(shape, device=generator.device if generator else device, generator=generator).to(device)
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import bench
 from bench.image import downsample, to_float, to_uint8
+from bench.nets import normal
 
 SCALES = (4, 1, 2, 8)
 
@@ -49,7 +50,7 @@ class Noise(bench.Degradation):
 
     def infer(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         lr = downsample(hr, self.scale)
-        noise = torch.randn(lr.shape, device=lr.device, generator=generator)
+        noise = normal(*lr.shape, device=lr.device, generator=generator)
         return (lr + noise * self.params.sigma / 255).clamp(0, 1)
 
 
@@ -84,7 +85,7 @@ class Blur(bench.Degradation):
     class Params:
         kind: Literal["gaussian", "box"] = "gaussian"
         sigma: float = 2.0  # of the Gaussian, HR pixels
-        box: tuple[int, int] = (2, 6)  # HR pixels: the box's side is drawn from this range (Bulat 2018, section 4.3)
+        box: tuple[int, int] = (2, 6)  # HR pixels: the box's side is drawn from this range (Bulat 2018, section 4.1)
         resize: Literal["bicubic", "bilinear"] = "bicubic"
 
     variants = {"blur-bilinear": {"kind": "box", "resize": "bilinear"}}
@@ -98,7 +99,8 @@ class Blur(bench.Degradation):
         if p.kind == "gaussian":
             blurred = blur(hr, gaussian(p.sigma).to(hr).expand(len(hr), -1))
         else:
-            sides = torch.randint(p.box[0], p.box[1] + 1, (len(hr),), generator=generator, device=hr.device)
+            source = generator.device if generator else hr.device
+            sides = torch.randint(p.box[0], p.box[1] + 1, (len(hr),), generator=generator, device=source).to(hr.device)
             blurred = blur(hr, box(sides, p.box[1]).to(hr))
         return downsample(blurred, self.scale, p.resize).clamp(0, 1)
 

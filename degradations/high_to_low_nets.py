@@ -1,4 +1,4 @@
-"""The generator of High-to-Low (Bulat 2018, section 3.1, fig. 2)."""
+"""The generator of High-to-Low (Bulat 2018, section 3.3, fig. 4a)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The generator of Low-to-High (Bulat 2018, section 3.2, fig. 3)."""
+"""The generator of Low-to-High (Bulat 2018, section 3.4, fig. 4b)."""
 
 import math
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from torch import nn
-
 from bench.degradations.conditions import Bicubic
 from bench.degradations.high_to_low import HighToLow
 from bench.methods.low_to_high import LowToHigh
+from torch import nn
+
 from bench.model import Batch
 from bench.nets import CriticBlock, ResidualBlock, ResidualCritic
 from bench.spec import override
@@ -152,3 +152,13 @@ def test_wgan_gp_has_no_spectral_norm_and_a_penalty():
         torch.manual_seed(3)
         losses.append(one.critic_loss(run.batch, run))
     assert losses[1] > losses[0] and not hasattr(model.critic.linear, "parametrizations")
+
+
+def test_the_papers_sizes_have_as_many_parameters_as_documented():
+    low, high = HighToLow(), LowToHigh()
+    noise, ends = 64 * 64**2 + 64**2, (4 * 64 * 9 + 64) + (64 * 3 * 9 + 3)
+    blocks, norms, shuffles = 12 * 2 * (64 * 64 * 9 + 64), (12 * 2 + 1) * 2 * 64, 2 * (64 * 256 * 9 + 256)
+    assert low.parameter_count() == noise + ends + blocks + norms + shuffles == 1_455_235
+    assert high.parameter_count() == 15_449_411
+    for critic in (low.critic, high.critic):
+        assert sum(p.numel() for p in critic.parameters()) == 1_627_649

@@ -27,7 +27,7 @@ def test_wasserstein():
 
 
 def test_nonsaturating():
-    log_sigmoid = lambda x: -math.log(1 + math.exp(-x))  # noqa: E731
+    log_sigmoid = lambda x: -math.log(1 + math.exp(-x))
     critic = -sum(log_sigmoid(x) for x in REAL.tolist()) / 3 - sum(log_sigmoid(-x) for x in FAKE.tolist()) / 3
     assert losses.nonsaturating_critic(REAL, FAKE).item() == pytest.approx(critic, rel=1e-5)
     generator = -sum(log_sigmoid(x) for x in FAKE.tolist()) / 3
@@ -35,7 +35,7 @@ def test_nonsaturating():
 
 
 def test_relativistic_average():
-    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
+    sigmoid = lambda x: 1 / (1 + math.exp(-x))
     mean_real, mean_fake = REAL.mean().item(), FAKE.mean().item()
     real = -sum(math.log(sigmoid(r - mean_fake)) for r in REAL.tolist()) / 3
     fake = -sum(math.log(1 - sigmoid(f - mean_real)) for f in FAKE.tolist()) / 3
