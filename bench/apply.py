@@ -48,7 +48,7 @@ def checked(sr: torch.Tensor, lr: torch.Tensor, method: Recipe) -> torch.Tensor:
 def degrade(model: Model, hr: torch.Tensor, seed: int) -> torch.Tensor:
     """LR of these faces, reproducibly: all randomness from ``seed``."""
     generator = torch.Generator(hr.device).manual_seed(seed)
-    return model.infer(hr, generator).clamp(0, 1)  # type: ignore[operator]
+    return model.infer(hr, generator).clamp(0, 1)
 
 
 @torch.inference_mode()

@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
             for problem in plugins.catalogue().problems:
                 print(f"warning: {problem}", file=sys.stderr)
         options["line"] = shlex.join(["bench", *arguments])
-        return COMMANDS[options.pop("command")](**options)
+        return COMMANDS[options.pop("command")](**options)  # type: ignore[operator]
     except Interrupted as stop:
         print(f"bench: {stop}", file=sys.stderr)
         return 130
@@ -189,8 +189,9 @@ def _rows(kind: str) -> list[dict[str, str]]:
     if kind == "presets":
         return [{"name": name, "summary": text} for name, text in PRESETS.items()]
     if kind == "data":
-        return [{"name": "embedded", "summary": "procedural faces with known identity, and an unpaired wild LR set (the default)"},
-                {"name": "PATH", "summary": "--hr and --lr: a folder, a CSV list of paths, or a packed file of `bench data make`"}]  # fmt: skip
+        embedded = "procedural faces with known identity, and an unpaired wild LR set (the default)"
+        path = "--hr and --lr: a folder, a CSV list of paths, or a packed file of `bench data make`"
+        return [{"name": "embedded", "summary": embedded}, {"name": "PATH", "summary": path}]
     found = plugins.catalogue().entries["degradations" if kind == "conditions" else kind].values()
     rows = [{"name": e.name, "summary": e.summary, "source": e.source} for e in found]
     if kind == "conditions":

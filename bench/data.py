@@ -277,7 +277,7 @@ def unpack(path: Path, source: str = "", splits: tuple[str, ...] = ("train", "te
             sets = []
             for split in splits:
                 keys = [k for k in file.keys() if k.startswith(f"{split}/")]  # noqa: SIM118 (not a dict)
-                sizes = {k: tuple(map(int, k.partition("/")[2].split("x"))) for k in keys}
+                sizes = {k: _size_of(k) for k in keys}
                 faces = FaceSet({sizes[k]: file.get_tensor(k) for k in keys}, {sizes[k]: names[k] for k in keys})
                 faces.source, faces._fingerprint = source or str(path), meta.get(split, "")
                 sets.append(faces)
@@ -286,6 +286,12 @@ def unpack(path: Path, source: str = "", splits: tuple[str, ...] = ("train", "te
     except Exception as error:  # safetensors' own error type
         raise UsageError(f"{path}: not a packed face set ({error})") from None
     return tuple(sets)
+
+
+def _size_of(key: str) -> tuple[int, int]:
+    """test/64x48 -> (64, 48)."""
+    height, _, width = key.partition("/")[2].partition("x")
+    return int(height), int(width)
 
 
 # ---------------------------------------------------------------- the embedded set

@@ -23,8 +23,9 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises UnreadableImage, naming the file and what is wrong with it.
     """
     try:
-        with Image.open(path) as image:
-            image.load()
+        with Image.open(path) as file:
+            file.load()
+            image: Image.Image = file
             if image.mode.startswith("I"):  # 16-bit grey
                 image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
             elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
@@ -60,8 +61,8 @@ def resize(images: Tensor, size: int | tuple[int, int], mode: str = "bicubic") -
 
     ``mode``: bicubic (Keys, a = -0.5, as Pillow and MATLAB), bilinear, area, nearest.
     """
-    size = (size, size) if isinstance(size, int) else tuple(size)
-    if images.shape[-2:] == size:
+    size = (size, size) if isinstance(size, int) else size
+    if tuple(images.shape[-2:]) == tuple(size):
         return images
     if mode in ("area", "nearest"):
         return F.interpolate(images, size=size, mode=mode)

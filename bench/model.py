@@ -76,6 +76,7 @@ class Model(nn.Module):
     training_only: ClassVar[tuple[str, ...]] = ("critic",)  # children that infer does not need
     needs: ClassVar[tuple[str, ...]] = ()  # of "hr", "lr_real": the face sets that training cannot do without
     stochastic: ClassVar[bool] = False  # infer draws random numbers
+    infer: Callable[..., Tensor]  # of Method and Degradation below
     in_all: ClassVar[bool] = True  # part of `all`; False for a plugin that cannot run without options
 
     def __init__(

@@ -82,7 +82,7 @@ class Bench:
         """Everything; returns the exit code."""
         self.check_weights()
         for recipe in self.plan.trained:
-            self.attempt(f"train {recipe.label}", recipe.key, lambda r=recipe: self.train(r))
+            self.attempt(f"train {recipe.label}", partial(self.train, recipe))
         rows: list[dict[str, Any]] = []
         for method in self.plan.methods:
             for condition in self.plan.conditions:
@@ -96,7 +96,7 @@ class Bench:
             print(f"failed: {cell}: {reason}", file=sys.stderr)
         return 1 if self.failed or asked else 0
 
-    def attempt(self, cell: str, key: str, work: Callable[[], Any]) -> Any:
+    def attempt(self, cell: str, work: Callable[[], Any]) -> Any:
         """Do one cell's work. A failure is recorded, and raised as Failed where the caller needs the result."""
         try:
             return work()
@@ -231,7 +231,7 @@ class Bench:
         """All metrics of one method under one condition."""
         head = self.head(method, condition)
         name = f"{method.label} on {condition}"
-        folder = self.attempt(name, "", lambda: self.sr_of(method, condition))
+        folder = self.attempt(name, partial(self.sr_of, method, condition))
         if folder is None:
             reason = self.failed[name]
             return [{**head, "metric": m.label, "direction": m.metric.direction, "status": "failed", "reason": reason}

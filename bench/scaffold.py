@@ -159,7 +159,7 @@ def _method_shape(cls: type[Method]) -> None:
     model = _model(cls).eval()
     with torch.inference_mode():
         for side in (16, 24):
-            sr = model.infer(torch.rand(2, 3, side, side))  # type: ignore[operator]
+            sr = model.infer(torch.rand(2, 3, side, side))
             assert sr.shape == (2, 3, side * model.scale, side * model.scale), (
                 f"{tuple(sr.shape)} for a {side}x{side} LR"
             )
@@ -169,7 +169,7 @@ def _method_shape(cls: type[Method]) -> None:
 def _degradation_shape(cls: type[Degradation]) -> None:
     model = _model(cls).eval()
     with torch.inference_mode():
-        lr = model.infer(torch.rand(2, 3, 64, 64), torch.Generator().manual_seed(0))  # type: ignore[operator]
+        lr = model.infer(torch.rand(2, 3, 64, 64), torch.Generator().manual_seed(0))
     side = 64 // model.scale
     assert lr.shape == (2, 3, side, side), f"{tuple(lr.shape)} for 64x64 HR"
 
@@ -177,7 +177,7 @@ def _degradation_shape(cls: type[Degradation]) -> None:
 def _degradation_seed(cls: type[Degradation]) -> None:
     model, hr = _model(cls).eval(), torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
-        first, again, other = (model.infer(hr, torch.Generator().manual_seed(s)) for s in (0, 0, 1))  # type: ignore[operator]
+        first, again, other = (model.infer(hr, torch.Generator().manual_seed(s)) for s in (0, 0, 1))
     assert torch.equal(first, again), "one seed, two results: take all randomness from the generator"
     assert cls.stochastic or torch.equal(first, other), "the seed changes the result: set stochastic = True"
 
@@ -187,11 +187,11 @@ def _parameters(cls: Any) -> None:
 
     from .spec import override
 
-    assert dataclasses.is_dataclass(cls.Params) and cls.Params.__dataclass_params__.frozen, (
-        "Params is no frozen dataclass"
-    )
+    assert dataclasses.is_dataclass(cls.Params), "Params is no dataclass"
+    params: Any = cls.Params
+    assert params.__dataclass_params__.frozen, "Params is not frozen"
     for name, options in {"quick": cls.quick, **cls.variants}.items():
-        override(cls.Params(), {k: v for k, v in options.items() if k not in ("degradation", "scale")}, name)
+        override(params(), {k: v for k, v in options.items() if k not in ("degradation", "scale")}, name)
 
 
 def _trains(cls: Any) -> None:
@@ -224,7 +224,7 @@ def _trains(cls: Any) -> None:
                     dataclasses.replace(s, steps=min(s.steps, 2), batch_size=min(s.batch_size, 4)) for s in stages()
                 ]
 
-            model.stages = short  # type: ignore[method-assign]
+            model.stages = short
         return model
 
     with tempfile.TemporaryDirectory() as folder:

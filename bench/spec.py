@@ -103,7 +103,7 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     wrong = UsageError(f"{where}={value} is not {describe(hint)}")
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return hint(**value)
+        return hint(**value)  # type: ignore[operator]
     if hint is Any or dataclasses.is_dataclass(hint):
         return value
     if origin is typing.Literal:

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import sys
 import typing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def multiply_adds(model: Model, kind: str) -> int:
 
     side = 64 if kind == "degradations" else 64 // model.scale
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.infer(torch.rand(1, 3, side, side))  # type: ignore[operator]
+        model.infer(torch.rand(1, 3, side, side))
     return counter.get_total_flops() // 2
 
 
@@ -142,7 +143,7 @@ def train(method: str, out: Path, settings: Settings, line: str) -> int:
     whole = harness.Bench(dataclasses.replace(settings, conditions="bicubic", metrics=""), line)
     whole.check_weights()
     for recipe in whole.plan.trained:
-        whole.attempt(f"train {recipe.label}", recipe.key, lambda r=recipe: whole.train(r))
+        whole.attempt(f"train {recipe.label}", partial(whole.train, recipe))
     wanted = whole.plan.methods[0]
     if not wanted.trains:
         raise UsageError(f"{wanted.label} is not trained")
@@ -231,7 +232,7 @@ def degrade(
     if show:
         if not hasattr(model, "picture"):
             raise UsageError(f"{name} has no picture to show")
-        write_image(show, model.picture())
+        write_image(show, model.picture())  # type: ignore[operator]
         print(f"{show}: picture of {name}")
     if input is None or output is None:
         if not show:
@@ -348,7 +349,8 @@ def data(action: str, paths: list[str], hr: str | None, lr: str | None, size: in
     if action == "crop":
         return crop(paths[0], paths[1], size)
     found = read(paths[0], strict) if paths else load(None, None)
-    for name, faces in (("HR train", found.hr_train), ("HR test", found.hr_test), ("LR train", found.lr_train), ("LR test", found.lr_test)):  # fmt: skip
+    sets = {"HR train": found.hr_train, "HR test": found.hr_test, "LR train": found.lr_train, "LR test": found.lr_test}
+    for name, faces in sets.items():
         if faces is not None:
             print(
                 f"{name:<9} {len(faces):>7} faces, {faces.extent}, fingerprint {faces.fingerprint}, from {faces.source}"

@@ -224,7 +224,7 @@ def fit(
     answer = checkpoint.with_suffix(".result")
     answer.parent.mkdir(parents=True, exist_ok=True)
     try:
-        fabric.launch(_launched, work, str(answer))
+        fabric.launch(_launched, work, str(answer))  # type: ignore[arg-type]
         result = torch.load(answer, map_location="cpu", weights_only=True)
     finally:
         answer.unlink(missing_ok=True)
@@ -284,7 +284,7 @@ def _fit(
 class _Loop:
     """The state of one training, and its going on from any step."""
 
-    def __init__(self, model, stages, run, settings, checkpoint, log, label, quiet) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, model, stages, run, settings, checkpoint, log, label, quiet) -> None:
         self.model: Model = model
         self.stages: list[Stage] = stages
         self.run: Run = run

@@ -15,22 +15,23 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
+from bench.degradations.conditions import Bicubic
+from bench.methods.low_to_high import LowToHigh
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import decode_image
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from bench import Augment, synth
 from bench.data import Data, FaceSet, _images_under, load
 from bench.draw import Sampler
-from bench.degradations.conditions import Bicubic
 from bench.image import write_image
-from bench.methods.low_to_high import LowToHigh
 from bench.nets import to_signed
 from bench.spec import override
 from bench.train import TrainSettings, fit
 
 ALL = Augment(flip=True, zoom=0.1, rotate=10.0, jitter=0.1)
 FLIPS = Augment()
+BILINEAR = InterpolationMode.BILINEAR
 
 
 class PngFaces(Dataset):
@@ -41,7 +42,7 @@ class PngFaces(Dataset):
         steps: list[torch.nn.Module] = [v2.RandomHorizontalFlip()]
         if augment.rotate:
             steps += [
-                v2.RandomAffine(augment.rotate, scale=(1 - augment.zoom, 1 + augment.zoom), interpolation=v2.InterpolationMode.BILINEAR),
+                v2.RandomAffine(augment.rotate, scale=(1 - augment.zoom, 1 + augment.zoom), interpolation=BILINEAR),
                 v2.ColorJitter(augment.jitter, augment.jitter, augment.jitter),
             ]  # fmt: skip
         self.change = v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True)])
@@ -145,9 +146,7 @@ def main() -> None:
                 write_image(Path(folder) / f"{index}.png", image)
             faces = FaceSet.of(list(images), [str(i) for i in range(len(images))])
             data, files = Data(faces, faces), _images_under(Path(folder))
-        print(
-            f"{torch.__version__}, {device}, {torch.get_num_threads()} threads, {len(data.hr_train)} faces of {data.hr_train.extent}"
-        )
+        print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {len(data.hr_train)} faces")
         sampler, generator = Sampler(data.hr_train, data.hr_train.size, device), torch.Generator(device).manual_seed(0)
         for name, augment, least in (("all augmentations", ALL, 2.5), ("flips alone", FLIPS, 8.0)):
             ours, theirs = [], []
@@ -158,7 +157,8 @@ def main() -> None:
                 count = sum(len(batch.to(device)) for batch in loader)
                 theirs.append(count / (time.perf_counter() - begin))
             print(
-                f"draw, {name}: {median(ours):,.0f} images/s, DataLoader {median(theirs):,.0f}: {median(ours) / median(theirs):.1f}x (aim {least}x)"
+                f"draw, {name}: {median(ours):,.0f} images/s, DataLoader {median(theirs):,.0f}: "
+                f"{median(ours) / median(theirs):.1f}x (aim {least}x)"
             )
         rates = [
             (harness_rate(data, device, options.steps), bare_rate(data, device, options.steps))

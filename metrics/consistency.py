@@ -29,8 +29,8 @@ class Consistency(bench.Metric):
     def protocol(self, outputs: bench.Outputs) -> str:
         p = self.params
         return (
-            f"mean pairwise RMS difference (0-255, RGB) between the outputs for {p.versions} versions of an LR by {p.degradation}, "
-            f"{min(p.faces, len(outputs.sr))} faces, seed {outputs.seed}"
+            f"mean pairwise RMS difference (0-255, RGB) between the outputs for {p.versions} versions "
+            f"of an LR by {p.degradation}, {min(p.faces, len(outputs.sr))} faces, seed {outputs.seed}"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:

@@ -148,8 +148,8 @@ class Swd(_Distribution):
     def protocol(self, outputs: bench.Outputs) -> str:
         p = self.params
         return (
-            f"SWD x 1000, {self.counts(outputs)}, Laplacian pyramid to {p.smallest} px, {p.per_image} patches of {p.patch}x{p.patch}"
-            f" an image, {p.directions} directions, seed {outputs.seed}, interval by bootstrap over images"
+            f"SWD x 1000, {self.counts(outputs)}, Laplacian pyramid to {p.smallest} px, {p.per_image} patches "
+            f"of {p.patch}x{p.patch} an image, {p.directions} directions, seed {outputs.seed}, interval by bootstrap over images"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:

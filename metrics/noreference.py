@@ -27,7 +27,8 @@ class Nima(bench.Metric):
 
     def protocol(self, outputs: bench.Outputs) -> str:
         name = FILES[self.params.data][0]
-        return f"NIMA, Inception-ResNet-v2, {name} (sha256 {weights.file_hash(name)}), short side to 299 px, centre crop, by pyiqa"
+        file = f"{name} (sha256 {weights.file_hash(name)})"
+        return f"NIMA, Inception-ResNet-v2, {file}, short side to 299 px, centre crop, by pyiqa"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         key = ("nima", self.params.data)

@@ -5,20 +5,20 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import smooth_images
-
-from bench import weights
 from bench.degradations.conditions import Bicubic as Down
 from bench.degradations.conditions import Noise
-from bench.errors import MissingWeights, UsageError
-from bench.image import upsample
 from bench.methods.interpolation import Bicubic
-from bench.metric import Outputs, Unavailable
 from bench.metrics.consistency import Consistency
 from bench.metrics.distribution import Fid, Swd, frechet_distance, laplacian_pyramid
 from bench.metrics.fidelity import LrPsnr, Psnr, Ssim
 from bench.metrics.noreference import Nima
 from bench.metrics.perceptual import Lpips
+from conftest import smooth_images
+
+from bench import weights
+from bench.errors import MissingWeights, UsageError
+from bench.image import upsample
+from bench.metric import Outputs, Unavailable
 from bench.spec import override
 
 
