@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
 ARROWS = {"higher": "↑", "lower": "↓"}
-NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lr-psnr": "LR-PSNR", "lpips": "LPIPS", "nima": "NIMA", "fid": "FID", "swd": "SWD",
-         "fid-lr": "FID (LR)", "swd-lr": "SWD (LR)"}  # fmt: skip
-DIGITS = {
-    "psnr": 2,
-    "lr-psnr": 2,
-    "ssim": 4,
-    "lpips": 4,
-    "dists": 4,
-    "nima": 3,
-    "fid": 2,
-    "swd": 1,
-}  # of a value's metric
+NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lr-psnr": "LR-PSNR", "lpips": "LPIPS", "dists": "DISTS", "nima": "NIMA",
+         "fid": "FID", "swd": "SWD", "fid-lr": "FID (LR)", "swd-lr": "SWD (LR)"}  # fmt: skip
+DIGITS = {"psnr": 2, "lr-psnr": 2, "ssim": 4, "lpips": 4, "dists": 4, "nima": 3, "fid": 2, "fid-lr": 2, "swd": 1,
+          "swd-lr": 1, "consistency": 2}  # decimals of a metric's values; others 3  # fmt: skip
+DETAIL = "level"  # parts of a value named so stay in results.csv
+RECORD: dict[str, Any] = {
+    "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},
+    "git": None, "started": "", "seconds": None, "data": {}, "methods": [], "degradations": [], "conditions": [],
+    "failed": [], "notes": [],
+}  # fmt: skip
+MODEL: dict[str, Any] = {"label": "", "degradation": "", "parameters": None, "key": "", "params": {}, "training": None}
+
+
+def split(metric: str) -> tuple[str, str, str]:
+    """A metric's label as (name, options, part): "fid[n=0.5].mean" is ("fid", "n=0.5", "mean")."""
+    head, bracket, part = metric.rpartition("]")
+    if bracket:
+        name, _, options = head.partition("[")
+        return name, options, part.removeprefix(".")
+    name, _, part = metric.partition(".")
+    return name, "", part
 
 
 @dataclass(frozen=True)
@@ -31,31 +42,32 @@ class Column:
     @property
     def title(self) -> str:
         """The metric as the field writes it, with its arrow; a part of a metric by its own name."""
-        name, _, options = self.metric.partition("[")
-        part = self.metric.rpartition("]")[2].partition(".")[2]
-        head = NAMES.get(name.partition(".")[0], name.partition(".")[0])
-        head = part.replace("_", " ") if part else f"{head} [{options}" if options else head
+        name, options, part = split(self.metric)
+        head = NAMES.get(name, name)
+        head = part.replace("_", " ") if part else f"{head} [{options}]" if options else head
         return f"{head} {ARROWS.get(self.direction, '')}".strip()
 
 
 @dataclass
 class Cell:
-    """A value, or why there is none. ``rank``: 1 best, 2 second, 0 neither."""
+    """A value, or why there is none. ``rank``: 1 best, 2 second, 0 neither. ``note``: the letter of its footnote."""
 
     text: str
     value: float | None = None
     ci: tuple[float, float] | None = None
+    half: str = ""  # half the width of the interval, as shown
     n: int = 0
     status: str = "ok"
     reason: str = ""
     protocol: str = ""
     rank: int = 0
+    note: str = ""
 
     @property
     def detail(self) -> str:
         """The cell in a sentence."""
         if self.value is None:
-            return f"{self.status}: {self.reason}"
+            return f"{self.status}: {self.reason}" if self.reason else "not measured"
         interval = f", 95 % interval {self.ci[0]:.4g} to {self.ci[1]:.4g}" if self.ci else ""
         return f"{self.value:.6g}{interval}, n = {self.n}. {self.protocol}"
 
@@ -74,29 +86,70 @@ class Table:
     columns: list[Column]
     rows: list[Row] = field(default_factory=list)
     title: str = ""
+    notes: list[str] = field(default_factory=list)  # footnotes a, b, ...: why values are missing
+    remark: str = ""  # what a reader must know before comparing rows
 
     @property
     def trained(self) -> bool:
         """Whether any of its methods was trained on a degradation."""
         return any(row.degradation for row in self.rows)
 
+    @property
+    def several(self) -> bool:
+        """Whether it shows several runs."""
+        return any(row.run for row in self.rows)
+
+    @property
+    def faces(self) -> str:
+        """How many faces the values are of, as ``n = 64 faces``, with the metrics that differ from most."""
+        counts = {c.title: {r.cells[i].n for r in self.rows if r.cells[i].value is not None} - {0}
+                  for i, c in enumerate(self.columns) if not split(c.metric)[2]}  # fmt: skip
+        common = Counter(n for seen in counts.values() for n in seen).most_common(1)
+        if not common:
+            return ""
+        usual = common[0][0]
+        others = [f"{title.rstrip(' ↑↓')} {' or '.join(map(str, sorted(seen)))}" for title, seen in counts.items()
+                  if seen - {usual}]  # fmt: skip
+        return f"n = {usual} faces" + (f" ({', '.join(others)})" if others else "")
+
 
 def read(runs: list[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Set-level rows of all runs as dictionaries (with ``run``), and their run.json records."""
+    """Set-level rows of all runs as dictionaries, and their run.json records, both with the run's name as ``run``.
+
+    Rows of runs on the same faces have the same ``faces``. What a record lacks is filled in, so that old records and
+    folders without one render too.
+    """
     import pandas as pd
 
     rows, records = [], []
     for folder in runs:
+        file = folder / "run.json"
+        record = {**RECORD, **(json.loads(file.read_text(encoding="utf-8")) if file.exists() else {})}
+        for kind in ("methods", "degradations"):
+            record[kind] = [{**MODEL, "images": m.get("label", ""), **m} for m in record[kind]]
+        records.append(record)
+    for folder, record, name in zip(runs, records, names(runs, records), strict=True):
+        record["run"] = name
         parquet = folder / "results.parquet"
         table = (
             pd.read_parquet(parquet) if parquet.exists() else pd.read_csv(folder / "results.csv", keep_default_na=False)
         )
-        table = table[table["image"] == ""]
-        run = folder.resolve().name if len(runs) > 1 else ""
-        rows += [{**row, "run": run} for row in table.to_dict("records")]
-        file = folder / "run.json"
-        records.append(json.loads(file.read_text()) if file.exists() else {})
+        table = table[table["image"].fillna("") == ""]
+        prints = [record["data"].get(what, {}).get("fingerprint") for what in ("hr", "lr")]
+        faces = str(prints) if any(prints) else name
+        rows += [{**row, "run": name if len(runs) > 1 else "", "faces": faces} for row in table.to_dict("records")]
     return rows, records
+
+
+def names(runs: list[Path], records: list[dict[str, Any]]) -> list[str]:
+    """A name for each run: its folder's, with the parents that tell runs apart, and the seed where seeds differ."""
+    paths = [folder.resolve() for folder in runs]
+    found, depth = [path.name for path in paths], 1
+    while len(set(found)) < len(set(paths)):
+        depth += 1
+        found = ["/".join(path.parts[-depth:]) for path in paths]
+    seeds = [record["seed"] for record in records]
+    return [f"{name}, seed {seed}" if len(set(seeds)) > 1 else name for name, seed in zip(found, seeds, strict=True)]
 
 
 def build(rows: list[dict[str, Any]]) -> list[Table]:
@@ -105,7 +158,7 @@ def build(rows: list[dict[str, Any]]) -> list[Table]:
     tables = []
     for condition in dict.fromkeys(r["condition"] for r in methods):
         inside = [r for r in methods if r["condition"] == condition]
-        tables.append(_table(condition, inside, f"Tested on {condition}"))
+        tables.append(_table(condition, inside, f"Tested on {condition}" if condition else "Measured"))
     domain = [{**r, "method": r["condition"], "degradation": ""} for r in rows if not r["method"]]
     if any(r["status"] == "ok" for r in domain):
         tables.append(_table("", domain, "How close each degradation's LR is to the real LR"))
@@ -116,34 +169,45 @@ def _table(condition: str, rows: list[dict[str, Any]], title: str) -> Table:
     found: dict[tuple[str, ...], dict[str, Cell]] = {}
     columns: dict[str, Column] = {}
     for row in rows:
-        metric = row["metric"]
-        if "." in metric.rpartition("]")[2] and metric.rpartition("]")[2].count("level"):
-            continue  # the parts of a value stay in results.csv
-        columns.setdefault(metric, Column(metric, row["direction"]))
-        key = (row["run"], row["method"], row["variant"], row["degradation"])
-        found.setdefault(key, {})[metric] = cell(row)
-    shown = [c for c in columns.values() if any(c.metric in cells for cells in found.values())]
-    table = Table(condition, shown, title=title)
-    for (run, method, variant, degradation), cells in found.items():
-        label = f"{method} ({variant})" if variant else method
-        table.rows.append(
-            Row(label, degradation, [cells.get(c.metric, Cell("—", status="missing")) for c in shown], run)
-        )
-    for index, column in enumerate(shown):
-        rank([row.cells[index] for row in table.rows], column.direction)
+        if split(row["metric"])[2].startswith(DETAIL):
+            continue
+        columns.setdefault(row["metric"], Column(row["metric"], row["direction"]))
+        key = (row["run"], row["faces"], row["method"], row["variant"], row["degradation"])
+        found.setdefault(key, {})[row["metric"]] = cell(row)
+    table = Table(condition, list(columns.values()), title=title)
+    groups: dict[str, list[Row]] = {}
+    for (run, faces, method, variant, degradation), cells in found.items():
+        # A method's label says its options already, where it was written with them.
+        label = f"{method} ({variant})" if variant and "[" not in method else method
+        row_ = Row(label, degradation, [cells.get(m, Cell("—", status="missing")) for m in columns], run)
+        table.rows.append(row_)
+        groups.setdefault(faces, []).append(row_)
+    for group in groups.values():
+        for index, column in enumerate(table.columns):
+            rank([row.cells[index] for row in group], column.direction)
+    if len(groups) > 1:
+        table.remark = "The runs used different faces, so best and second are marked within the runs that share theirs."
+    for one in (c for row in table.rows for c in row.cells if c.reason):
+        if one.reason not in table.notes:
+            table.notes.append(one.reason)
+        one.note = letter(table.notes.index(one.reason))
     return table
+
+
+def letter(index: int) -> str:
+    """Footnote marks: a to z, then aa, ab, ..."""
+    return (letter(index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
 
 
 def cell(row: dict[str, Any]) -> Cell:
     if row["status"] != "ok":
-        return Cell("—", status=row["status"], reason=row["reason"])
-    value = float(row["value"])
-    digits = DIGITS.get(row["metric"].partition("[")[0].partition(".")[0], 3)
-    if row["metric"].endswith("sensitivity"):
-        digits = 3
+        return Cell("—", status=row["status"], reason=" ".join(str(row["reason"]).split()) or "no reason was given")
+    value, (name, _, part) = float(row["value"]), split(row["metric"])
+    digits = 3 if part == "sensitivity" else DIGITS.get(name, 3)
     low, high = row["ci_low"], row["ci_high"]
     ci = None if low in (None, "") or math.isnan(float(low)) else (float(low), float(high))
-    return Cell(f"{value:.{digits}f}", value, ci, int(row["n"]), protocol=row["protocol"])
+    half = f"{(ci[1] - ci[0]) / 2:.{digits}f}" if ci else ""
+    return Cell(f"{value:.{digits}f}", value, ci, half, int(row["n"] or 0), protocol=row["protocol"])
 
 
 def rank(cells: list[Cell], direction: str) -> None:

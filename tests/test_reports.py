@@ -1,0 +1,269 @@
+"""Reports: marks, footnotes, escaping, a page that stands alone, and honest pictures."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bench.reports import html, tables, text
+
+from bench.image import write_image
+
+QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
+UNAVAILABLE = "AlexNet (alexnet_owt.pth) is not here; get it with: bench weights fetch alexnet"
+FAILED = "loss is not finite at step 4,\n100 % of 3 & 4 <b>"
+
+
+def row(method, condition, metric, value=None, **more):
+    """A row of results.csv."""
+    ok = value is not None
+    base = {"method": method, "variant": "", "degradation": "", "condition": condition, "metric": metric, "image": "",
+            "value": value, "n": 4 if ok else 0, "ci_low": value - 0.5 if ok else None, "ci_high": value + 0.5 if ok else None,
+            "direction": "higher", "status": "ok", "reason": "", "protocol": f"{metric}, as tested" if ok else "",
+            "seconds": 0.1, "seed": 0}  # fmt: skip
+    return base | more
+
+
+def picture(file: Path, size: int, shade: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_image(file, np.full((3, size, size), shade, np.uint8))
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Write a run's folder as `bench run` does: three methods, one of which fails, and one metric without weights."""
+
+    def make(name="out", *, fingerprint="ab12", seed=0, truth=False, record=True, **changes) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        rows = []
+        for condition in ("jpeg[quality=30]", "real"):
+            known = truth or condition != "real"
+            for index, method in enumerate(("bicubic", "edge_net", "broken")):
+                more = {"degradation": "high-to-low", "variant": "width=8"} if method == "edge_net" else {}
+                bad = {"status": "failed", "reason": FAILED} if method == "broken" else {}
+                none = {"status": "unavailable", "reason": "needs the ground truth in HR"}
+                lacking = bad or ({} if known else none)
+                rows += [
+                    row(method, condition, "psnr", None if lacking else 20.0 + index, **more, **lacking),
+                    row(method, condition, "swd", None if bad else 30.0 - index, direction="lower", **more, **bad),
+                    row(method, condition, "lpips", None, direction="lower", status="unavailable", reason=UNAVAILABLE, **more),
+                ]  # fmt: skip
+        pd.DataFrame(rows).to_csv(folder / "results.csv", index=False)
+        models = [{"label": label, "images": label, "degradation": "", "parameters": None, "params": {}, "training": None}
+                  for label in ("bicubic", "edge_net[width=8]", "broken")]  # fmt: skip
+        curve = {"loss/net": [[step, 1 / step] for step in range(1, 1001)]}
+        stages = [{"name": "l1", "steps": 600}, {"name": "gan", "steps": 400}]
+        models[1] |= {"parameters": 1234567, "params": {"width": 8},
+                      "training": {"steps": 1000, "seconds": 75.2, "stages": stages, "curve": curve}}  # fmt: skip
+        if record:
+            face = {"source": "hr", "train": 1200, "test": 4, "size": "64x64", "fingerprint": fingerprint}
+            values = {"command": "bench run --methods all", "preset": "quick", "budget": "3 s", "seed": seed, "device": "CPU",
+                      "precision": "fp32", "versions": {"torch": "2"}, "started": "2026-01-02T03:04:05+00:00", "seconds": 99.0,
+                      "data": {"name": "faces", "hr": face}, "methods": models, "conditions": ["jpeg[quality=30]", "real"],
+                      "failed": [{"cell": "train broken", "reason": FAILED}]}  # fmt: skip
+            (folder / "run.json").write_text(json.dumps(values | changes))
+        for index in range(8):
+            for place in ("lr/jpeg[quality=30]", "lr/real"):
+                picture(folder / f"images/{place}/face{index}.png", 16, index)
+            for place in ("bicubic/jpeg[quality=30]", "bicubic/real", "edge_net[width=8]/real", "hr"):
+                picture(folder / f"images/{place}/face{index}.png", 64, index)
+        return folder
+
+    return make
+
+
+def page(*runs: Path) -> str:
+    (file,) = html.render(list(runs), runs[0] / "report.html")
+    return file.read_text()
+
+
+def marks(values, direction):
+    cells = [tables.Cell(text=v, value=None if v == "—" else float(v)) for v in values]
+    tables.rank(cells, direction)
+    return [c.rank for c in cells]
+
+
+def test_best_and_second_follow_the_direction():
+    assert marks(["1.0", "3.0", "2.0"], "higher") == [0, 1, 2]
+    assert marks(["1.0", "3.0", "2.0"], "lower") == [1, 0, 2]
+
+
+def test_values_that_look_equal_share_a_mark_and_missing_ones_have_none():
+    assert marks(["2.0", "2.0", "—", "1.0", "0.5"], "higher") == [1, 1, 0, 2, 0]
+    assert marks(["2.0", "—"], "higher") == [0, 0], "one value is neither best nor worst"
+    assert marks(["inf", "30.0"], "higher") == [1, 2]
+
+
+@pytest.mark.parametrize(("metric", "parts"), [
+    ("psnr", ("psnr", "", "")), ("swd.level0", ("swd", "", "level0")), ("fid[p=0.5]", ("fid", "p=0.5", "")),
+    ("fid[p=0.5].to_clean", ("fid", "p=0.5", "to_clean")),
+])  # fmt: skip
+def test_a_metric_with_dots_in_its_options_is_split_rightly(metric, parts):
+    assert tables.split(metric) == parts
+
+
+def test_a_table_has_a_row_a_method_and_says_why_values_are_missing(make_run):
+    rows, _ = tables.read([make_run()])
+    table = tables.build(rows)[0]
+    assert table.title == "Tested on jpeg[quality=30]" and table.faces == "n = 4 faces"
+    assert [c.title for c in table.columns] == ["PSNR ↑", "SWD ↓", "LPIPS ↓"]
+    assert [(r.label, r.degradation) for r in table.rows] == [
+        ("bicubic", ""),
+        ("edge_net (width=8)", "high-to-low"),
+        ("broken", ""),
+    ]
+    assert [[c.text + c.note for c in r.cells] for r in table.rows] == [
+        ["20.00", "30.0", "—a"], ["21.00", "29.0", "—a"], ["—b", "—b", "—a"]]  # fmt: skip
+    assert [c.rank for c in table.rows[1].cells] == [1, 1, 0]
+    assert table.rows[0].cells[0].half == "0.50" and "as tested" in table.rows[0].cells[0].detail
+    assert table.notes == [UNAVAILABLE, " ".join(FAILED.split())]
+
+
+def test_latex_escapes_marks_and_keeps_to_one_line_a_reason(make_run):
+    written = text.latex([make_run()], (folder := make_run("other")) / "tables")
+    assert [f.name for f in written] == ["jpeg_quality_30.tex", "real.tex"] and written[0].parent == folder / "tables"
+    tex = written[0].read_text()
+    lines = tex.splitlines()
+    assert lines[0] == "% " + QUICK and QUICK in lines[3], "the caption says it too: comments do not print"
+    assert r"edge\_net (width=8) & high-to-low & \textbf{21.00} {\scriptsize$\pm$0.50} & \textbf{29.0}" in tex
+    assert r"\underline{20.00}" in tex and r"--\textsuperscript{b}" in tex and r"alexnet\_owt.pth" in tex
+    assert r"not finite at step 4, 100 \% of 3 \& 4 \textless{}b\textgreater{}\par" in tex
+    assert r"Tested on jpeg{[}quality=30{]}" in tex
+    assert tex.count(r"\begin{") == tex.count(r"\end{") == 2
+    columns = re.search(r"tabular}\{(\w+)\}", tex).group(1)
+    body = [line for line in lines if line.endswith(r"\\")]
+    assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in body)
+
+
+def test_latex_escapes_every_special_character():
+    assert text.escape("a_b % & # $ {} ~ ^ \\") == (
+        r"a\_b \% \& \# \$ \{\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+
+
+def test_markdown_and_csv_hold_the_same_values(make_run):
+    run = make_run()
+    (md,), (csv,) = text.markdown([run], run / "r.md"), text.csv([run], run / "r.csv")
+    assert md.read_text().splitlines()[0] == QUICK
+    assert "| edge_net (width=8) | high-to-low | **21.00** ±0.50 | **29.0** ±0.5 | — (a) |" in md.read_text()
+    found = pd.read_csv(csv, keep_default_na=False)
+    assert found[(found.method == "bicubic") & (found.condition == "real")].swd.item() in (30.0, "30.0")
+
+
+class Links(HTMLParser):
+    """All ids and all addresses of a page."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.pictures: list[str] = []
+        self.open: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.ids += [found["id"]] if "id" in found else []
+        self.addresses += [found[k] for k in ("href", "src", "srcset", "data", "action") if k in found]
+        self.pictures += [found["alt"]] if tag == "img" else []
+        assert not any(name.startswith("on") for name in found) and tag not in ("script", "link", "iframe")
+        if tag not in ("meta", "br", "img", "line", "polyline"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert tag in ("line", "polyline") or self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+
+
+def test_the_page_stands_alone_and_every_link_in_it_arrives(make_run):
+    source = page(make_run())
+    found = Links(source)
+    assert not found.open and len(set(found.ids)) == len(found.ids)
+    assert all(a.startswith(("#", "data:image/png;base64,")) for a in found.addresses)
+    assert {a[1:] for a in found.addresses if a.startswith("#")} <= set(found.ids)
+    assert "@import" not in source and "url(" not in source
+
+
+def test_the_first_line_of_the_page_says_quick_preset_and_budget(make_run):
+    body = re.sub(r"<[^>]+>", "", page(make_run()).partition("<body>")[2]).strip()
+    assert body.splitlines()[0] == QUICK + " Training time was limited to 3 s for all models together."
+    full = re.sub(r"<[^>]+>", "", page(make_run("full", preset="paper", budget=None)).partition("<body>")[2]).strip()
+    assert full.splitlines()[0] == "Face super-resolution benchmark"
+
+
+def test_what_failed_or_is_unavailable_is_named_with_its_reason(make_run):
+    missing = page(make_run()).partition('id="missing"')[2].partition("<h2")[0]
+    assert "train broken" in missing and "100 % of 3 &amp; 4 &lt;b&gt;" in missing
+    assert "<code>bench weights fetch alexnet</code>" in missing and "needs the ground truth" in missing
+
+
+def test_every_value_leads_to_its_protocol(make_run):
+    source = page(make_run())
+    anchor = re.search(r'href="#(p\d+)" class="best">21.00<', source).group(1)
+    assert f'<p id="{anchor}">psnr, as tested</p>' in source
+
+
+def pictures(source: str, condition: str) -> list[str]:
+    """The captions of a condition's pictures."""
+    return re.findall(r'<img[^>]* alt="([^"]+)"', source.partition(f'id="f-{condition}"')[2].partition("</figure>")[0])
+
+
+def test_real_faces_show_no_truth_that_is_not_theirs(make_run):
+    unpaired = page(make_run())
+    assert "face0.png, HR, truth" in pictures(unpaired, "jpeg[quality=30]"), "known for the degraded HR faces"
+    assert "face0.png, LR" in pictures(unpaired, "real") and "face0.png, HR, truth" not in pictures(unpaired, "real")
+    assert "have no ground truth" in unpaired
+    paired = page(make_run("paired", truth=True))
+    assert "face0.png, HR, truth" in pictures(paired, "real") and "have no ground truth" not in paired
+
+
+def test_pictures_are_spread_over_the_faces_and_bounded_in_number_and_size(make_run, monkeypatch):
+    run = make_run()
+    faces = [p for p in Links(page(run)).pictures if p.endswith(", LR")]
+    assert faces[:6] == [f"face{i}.png, LR" for i in (0, 1, 2, 4, 5, 6)]
+    monkeypatch.setattr(html, "PICTURES", 1)
+    assert len([p for p in Links(page(run)).pictures if p.endswith(", LR")]) == 2, "one a condition"
+    picture(run / "large.png", 600, 9)
+    data = html.base64.b64decode(html.embedded(run / "large.png").partition(",")[2])
+    assert int.from_bytes(data[16:20], "big") == html.SIDE
+
+
+def test_curves_are_drawn_within_their_box_and_stages_are_marked(make_run):
+    source = page(make_run())
+    points = re.search(r'<polyline points="([^"]+)"', source).group(1).split()
+    xy = np.array([p.split(",") for p in points], float)
+    assert len(xy) <= html.POINTS and (xy >= 0).all() and (xy <= (240, 84)).all()
+    assert (np.diff(xy[:, 0]) > 0).all() and (np.diff(xy[:, 1]) >= 0).all(), "a falling loss goes down"
+    assert 'x1="144.0"' in source, "600 of 1000 steps"
+
+
+def test_runs_on_other_faces_are_not_ranked_against_each_other(make_run):
+    same = tables.read([make_run("a/out", seed=0), make_run("b/out", seed=1)])[0]
+    table = tables.build(same)[0]
+    assert [r.run for r in table.rows][::3] == ["a/out, seed 0", "b/out, seed 1"] and not table.remark
+    other = tables.read([make_run("c/out"), make_run("d/out", fingerprint="cd34")])[0]
+    assert "different faces" in tables.build(other)[0].remark
+    assert len(tables.read([make_run("e"), make_run("f", record=False)])[1]) == 2
+
+
+def test_a_folder_without_run_json_still_renders(make_run):
+    run = make_run(record=False)
+    source = page(run)
+    assert "21.00" in source and "get it with" in source
+    assert "Quick preset" not in source
+    bare = make_run(
+        "old", methods=[{"label": "bicubic"}, {"label": "x", "training": {"curve": {"l": [[1, 2], [2, 1]]}}}]
+    )
+    assert "21.00" in page(bare)
+
+
+def test_several_runs_share_a_page_and_no_anchor(make_run):
+    found = Links(page(make_run("a"), make_run("b", seed=3)))
+    assert len(set(found.ids)) == len(found.ids)
+    assert {a[1:] for a in found.addresses if a.startswith("#")} <= set(found.ids)
