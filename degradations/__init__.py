@@ -17,4 +17,5 @@ def bench_degradations():
             f"{__name__}.degradation_gan:DegradationGAN",
             "GAN from clean to real-looking LR (Goswami 2020)",
         ),
+        "flow-field": (f"{__name__}.flow_field:FlowField", "GAN that warps clean LR to look real (Zeng 2022)"),
     }

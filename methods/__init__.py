@@ -15,4 +15,5 @@ def bench_methods():
             f"{__name__}.smooth_features:SmoothFeatures",
             "features that stay put when the LR degrades (Goswami 2020)",
         ),
+        "selfsr": (f"{__name__}.selfsr:SelfSR", "growing GAN conditioned on its own input (Zeng 2022)"),
     }

@@ -1,0 +1,149 @@
+"""Flow field: clean LR to LR that looks real, by warping (Zeng 2022, section III.A)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import bench
+from bench.image import downsample, resize
+from bench.losses import nonsaturating_critic, nonsaturating_generator
+from bench.nets import to_signed, to_unit
+
+from .flow_field_nets import PatchCritic, TranslationGenerator, total_variation, warp
+
+
+class FlowField(bench.Degradation):
+    """HR -> bicubic clean LR -> intermediate image and flow field -> warped LR, trained against unpaired real LR.
+
+    Loss (eq. 5): GAN (eq. 2, non-saturating) + identity * L1(intermediate, clean) + smooth * TV(flow), in [-1, 1].
+    ``adaptation=cycle`` puts CycleGAN in its place, with the same networks and GAN loss; ``none`` is bicubic.
+    """
+
+    paper = "Zeng, Zhang, Liu, Tian, Liu: SelfSR: Self-conditioned face super-resolution in the wild via flow field degradation network, 2022"  # noqa: E501
+    scales = (4, 2, 8)
+    stochastic = True  # where disturb is above 0
+    needs = ("lr_real",)
+    training_only = ("critic", "back", "back_critic")
+
+    @dataclass(frozen=True)
+    class Params:
+        adaptation: Literal["flow", "cycle", "none"] = "flow"  # how clean LR is adapted (Table III)
+        width: int = 64  # channels of the generator at LR size (CycleGAN; not stated)
+        blocks: int = 6  # its residual blocks (CycleGAN for small images; not stated)
+        critic_width: int = 64  # channels of the critic's first layer (PatchGAN; not stated)
+        identity: float = 10.0  # lambda_idt of eq. 3 (section IV.B); with cycle, on the output
+        smooth: float = 1.0  # lambda_s of eq. 4, flow only (section IV.B)
+        cycle: float = 10.0  # weight of the cycle consistency, cycle only (Zhu 2017)
+        disturb: float = 0.0  # standard deviation, in LR pixels, of a smooth random flow added in infer (fig. 8)
+        lr: float = 2e-4  # Adam, beta = (0.9, 0.99); falls to 0 over the second half (section IV)
+        batch: int = 48  # section IV
+        steps: int = 180_000  # section IV.B
+
+    variants = {  # Table III
+        "flow+idt": {},
+        "cycle+idt": {"adaptation": "cycle"},
+        "cycle": {"adaptation": "cycle", "identity": 0.0},
+        "vanilla": {"adaptation": "none"},
+    }
+    # Small and short for the quick preset: a quarter of the widths, two residual blocks.
+    quick = {"width": 16, "blocks": 2, "critic_width": 16, "batch": 16, "steps": 500, "lr": 1e-3}
+
+    DISTURB_GRID = 4  # LR pixels between the nodes of the random flow
+
+    def build(self) -> None:
+        p = self.params
+        if p.adaptation == "none":
+            return
+        self.net = TranslationGenerator(p.width, p.blocks, flow=p.adaptation == "flow")
+        self.critic = PatchCritic(p.critic_width)
+        if p.adaptation == "cycle":
+            self.back = TranslationGenerator(p.width, p.blocks, flow=False)
+            self.back_critic = PatchCritic(p.critic_width)
+
+    def clean(self, hr: Tensor) -> Tensor:
+        """Bicubic LR of HR, both in [0, 1]."""
+        return downsample(hr, self.scale).clamp(0, 1)
+
+    def flow(self, clean: Tensor) -> Tensor:
+        """The predicted offsets (dx, dy) in pixels, (B, 2, h, w), of clean LR in [0, 1]."""
+        return self.net(to_signed(clean))[1]
+
+    def infer(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.degrade_clean(self.clean(hr), generator)
+
+    def degrade_clean(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Clean LR (B, 3, h, w) -> degraded LR of the same size, both in [0, 1]."""
+        adaptation, amount = self.params.adaptation, self.params.disturb
+        image, flow = (to_signed(clean), None) if adaptation == "none" else self.net(to_signed(clean))
+        if amount:
+            offset = amount * self.random_flow(clean, generator)
+            flow = offset if flow is None else flow + offset
+        return to_unit(image if flow is None or (adaptation == "cycle" and not amount) else warp(image, flow))
+
+    def random_flow(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(B, 2, h, w) of about unit variance: standard normal nodes, joined by cubic interpolation."""
+        height, width = like.shape[-2:]
+        nodes = (len(like), 2, height // self.DISTURB_GRID + 1, width // self.DISTURB_GRID + 1)
+        noise = torch.randn(nodes, device=like.device, generator=generator)
+        return resize(noise, (height, width))
+
+    def stages(self) -> list[bench.Stage]:
+        p = self.params
+        if p.adaptation == "none":
+            return []
+        forth, critics = list(self.net.parameters()), list(self.critic.parameters())
+        if p.adaptation == "cycle":
+            forth += self.back.parameters()
+            critics += self.back_critic.parameters()
+        optimizers = {
+            "net": torch.optim.Adam(forth, p.lr, (0.9, 0.99)),
+            "critic": torch.optim.Adam(critics, p.lr, (0.9, 0.99)),
+        }
+
+        def decay(step: int) -> float:
+            return min(1.0, 2 * (1 - step / p.steps))
+
+        schedulers = {n: torch.optim.lr_scheduler.LambdaLR(o, decay) for n, o in optimizers.items()}
+        step = self.flow_step if p.adaptation == "flow" else self.cycle_step
+        return [bench.Stage(p.adaptation, p.steps, step, optimizers, schedulers, batch_size=p.batch)]
+
+    def pair(self, batch: bench.Batch) -> tuple[Tensor, Tensor]:
+        """Clean and unpaired real LR of one size, in [-1, 1]."""
+        clean = to_signed(self.clean(batch.hr))
+        return clean, resize(to_signed(batch.lr_real), (clean.shape[-2], clean.shape[-1]))
+
+    def generator_loss(self, clean: Tensor, image: Tensor, flow: Tensor, fake: Tensor, run: Any) -> Tensor:
+        """Eq. 5 for the generator; ``fake`` is ``image`` warped by ``flow``; all in [-1, 1]."""
+        p = self.params
+        adversarial = nonsaturating_generator(self.critic(fake))  # eq. 2
+        identity, smooth = F.l1_loss(image, clean), total_variation(flow)  # eqs. 3 and 4
+        run.log(adversarial=adversarial, identity=identity, smooth=smooth, flow=flow.abs().mean())
+        return adversarial + p.identity * identity + p.smooth * smooth
+
+    def flow_step(self, batch: bench.Batch, run: Any) -> None:
+        clean, real = self.pair(batch)
+        image, flow = self.net(clean)
+        fake = warp(image, flow)
+        run.images(clean=to_unit(clean), degraded=to_unit(fake), real=to_unit(real))
+        run.minimize(nonsaturating_critic(self.critic(real), self.critic(fake.detach())), "critic")
+        run.minimize(self.generator_loss(clean, image, flow, fake, run), "net")
+
+    def cycle_step(self, batch: bench.Batch, run: Any) -> None:
+        """CycleGAN (Zhu 2017, eq. 3) with eq. 2's GAN loss; eq. 3's identity loss binds both outputs to their inputs."""
+        p = self.params
+        clean, real = self.pair(batch)
+        fake, cleaned = self.net(clean)[0], self.back(real)[0]
+        run.images(clean=to_unit(clean), degraded=to_unit(fake), real=to_unit(real), cleaned=to_unit(cleaned))
+        run.minimize(
+            nonsaturating_critic(self.critic(real), self.critic(fake.detach()))
+            + nonsaturating_critic(self.back_critic(clean), self.back_critic(cleaned.detach())),
+            "critic",
+        )
+        adversarial = nonsaturating_generator(self.critic(fake)) + nonsaturating_generator(self.back_critic(cleaned))
+        cycle = F.l1_loss(self.back(fake)[0], clean) + F.l1_loss(self.net(cleaned)[0], real)
+        identity = F.l1_loss(fake, clean) + F.l1_loss(cleaned, real)
+        run.log(adversarial=adversarial, cycle=cycle, identity=identity)
+        run.minimize(adversarial + p.cycle * cycle + p.identity * identity, "net")
