@@ -23,7 +23,7 @@ class DegradationGAN(bench.Degradation):
     D(G); eq. 6 prints the penalty without a value. ``degrade_clean`` takes the clean LR itself.
     """
 
-    paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"  # noqa: E501
+    paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"
     scales = (4, 2, 8)
     stochastic = True
     needs = ("lr_real",)

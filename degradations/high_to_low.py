@@ -49,7 +49,7 @@ class HighToLow(bench.Degradation):
 
     def build(self) -> None:
         p = self.params
-        self.net = HighToLowGenerator(p.width, p.noise, self.hr_size, self.scale)
+        self.net = HighToLowGenerator(p.width, p.noise, self.hr_size, self.scale).to(memory_format=torch.channels_last)
         self.critic = ResidualCritic(p.critic_width, pools=2, normalize=p.gan == "hinge")
 
     def generate(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:

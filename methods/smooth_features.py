@@ -27,7 +27,7 @@ class SmoothFeatures(bench.Method):
     are in [-1, 1], VGG's in [0, 1].
     """
 
-    paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"  # noqa: E501
+    paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"
     scales = (4, 2, 8)
     default_degradation = "degradation-gan"
 

@@ -151,7 +151,7 @@ class FeatureLoss:
 
 def cloud(features: Tensor, points: int) -> Tensor:
     """(B, C, h, w) -> (B, h*w, C): each position is a point. More than ``points`` are thinned evenly, row by row."""
-    flat = features.flatten(2).transpose(1, 2).float()
+    flat = features.flatten(2).transpose(1, 2).float().contiguous()
     count = flat.shape[1]
     if count > points:
         flat = flat[:, torch.linspace(0, count - 1, points, device=flat.device).round().long()]

@@ -76,7 +76,7 @@ def test_degrade_and_upscale_folders_and_single_files(bench, tmp_path):
         write_image(tmp_path / "in" / f"{index}.png", image) if (tmp_path / "in").is_dir() else (
             tmp_path / "in"
         ).mkdir()
-    code, out, _ = bench("degrade", "jpeg[quality=10]", tmp_path / "in", tmp_path / "lr")
+    code, _out, _ = bench("degrade", "jpeg[quality=10]", tmp_path / "in", tmp_path / "lr")
     assert code == 0 and read_image(tmp_path / "lr" / "1.png").shape == (3, 8, 8)
     code, _, _ = bench("infer", "lanczos", tmp_path / "lr" / "1.png", tmp_path / "one.png")
     assert code == 0 and read_image(tmp_path / "one.png").shape == (3, 32, 32)

@@ -62,7 +62,7 @@ def test_psnr_and_ssim_agree_with_scikit_image():
     ssim = with_params(Ssim, color="rgb").score(given)
     for i, (sr, hr) in enumerate(zip(given.sr, given.hr, strict=True)):
         assert psnr.per_image[i] == pytest.approx(skimage.peak_signal_noise_ratio(hr, sr), abs=1e-3)
-        whole, full = skimage.structural_similarity(
+        _whole, full = skimage.structural_similarity(
             hr,
             sr,
             channel_axis=0,
