@@ -259,7 +259,7 @@ class Bench:
 
     def lr_outputs(self, recipe: Recipe) -> Outputs:
         faces = self.lr_of(recipe)
-        return self._outputs(faces.images(), faces, None, recipe.scale)
+        return self._outputs(faces.images(), faces, self.hr_test.images(), recipe.scale)
 
     def head(self, method: Recipe | None, condition: str) -> dict[str, Any]:
         return {

@@ -26,6 +26,10 @@ def bench_metrics():
             f"{__name__}.distribution:SwdLr",
             "* sliced Wasserstein distance of a degradation's LR to the real LR",
         ),
+        "swd-lr-gain": (
+            f"{__name__}.distribution:SwdLrGain",
+            "by how much that distance is below bicubic LR's, paired",
+        ),
         # consistency: needs the method
         "consistency": (
             f"{__name__}.consistency:Consistency",

@@ -11,7 +11,9 @@ from torch import Tensor
 
 import bench
 from bench import weights
+from bench.image import downsample, to_uint8
 
+RESAMPLES = 20  # of the images, for the intervals of distances
 SMALL = 2048  # images: below this FID's bias is larger than most differences between methods
 
 
@@ -86,7 +88,7 @@ class Fid(_Distribution):
         def again(rng: np.random.Generator) -> float:
             return frechet_distance(first[rng.integers(0, len(first), len(first))], second)
 
-        return bench.Score(value, ci=interval(value, again, outputs.seed, 20), n=len(ours))
+        return bench.Score(value, ci=interval(value, again, outputs.seed, RESAMPLES), n=len(ours))
 
 
 class FidLr(_OfLr, Fid):
@@ -153,8 +155,16 @@ class Swd(_Distribution):
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
+        levels, resampled = self.distances(self.sets(outputs)[0], outputs)
+        value, spread = float(np.mean(levels)), float(np.std(resampled, ddof=1))
+        ci = max(0.0, value - 1.96 * spread), value + 1.96 * spread
+        extra = {f"level{level}": distance for level, distance in enumerate(levels)}
+        return bench.Score(value, ci=ci, n=len(self.sets(outputs)[0]), extra=extra)
+
+    def distances(self, ours: Any, outputs: bench.Outputs) -> tuple[list[float], np.ndarray]:
+        """The distance at each level, and the means over levels for resamples of the images (the same for all sets)."""
         p = self.params
-        ours, theirs = self.sets(outputs)
+        theirs = self.sets(outputs)[1]
         if min(min(i.shape[1:]) for i in (*ours, *theirs)) < p.patch:
             raise bench.Unavailable(f"a face is smaller than the {p.patch} px of a patch")
         key = ("swd", self.reference, p, len(ours))
@@ -164,10 +174,10 @@ class Swd(_Distribution):
         reference = outputs.cache[key]
         levels = self.patches(ours, p.per_image, outputs)[: len(reference)]
         rng = torch.Generator().manual_seed(outputs.seed)
-        distances, spreads = {}, []
+        distances, spreads = [], []
         resample = np.random.default_rng(outputs.seed)
-        draws = [torch.from_numpy(resample.integers(0, len(ours), len(ours))) for _ in range(20)]
-        for level, (mine, other) in enumerate(zip(levels, reference, strict=False)):
+        draws = [torch.from_numpy(resample.integers(0, len(ours), len(ours))) for _ in range(RESAMPLES)]
+        for mine, other in zip(levels, reference, strict=False):
             flat = other.flatten(0, 1)
             mean, std = (f((0, 2), keepdim=True) for f in (flat.mean, flat.std))
             directions = F.normalize(torch.randn(flat[0].numel(), p.directions, generator=rng), dim=0)
@@ -181,12 +191,9 @@ class Swd(_Distribution):
             def distance(x: Tensor, target: Tensor = target) -> float:
                 return 1000 * float((x.flatten(0, 1).sort(0).values[: len(target)] - target).abs().mean())
 
-            distances[f"level{level}"] = distance(projected)
+            distances.append(distance(projected))
             spreads.append([distance(projected[d]) for d in draws])
-        value = float(np.mean(list(distances.values())))
-        spread = float(np.std(np.mean(spreads, 0), ddof=1))
-        ci = max(0.0, value - 1.96 * spread), value + 1.96 * spread
-        return bench.Score(value, ci=ci, n=len(ours), extra=distances)
+        return distances, np.mean(spreads, 0)
 
     def patches(self, images: Any, count: int, outputs: bench.Outputs) -> list[Tensor]:
         """Per level (n, count, 3, patch * patch): patches at random places of each image, by position and seed alone."""
@@ -215,6 +222,33 @@ class SwdLr(_OfLr, Swd):
         per_image: int = 32  # patches of each image and level
         directions: int = 128  # random projections
         smallest: int = 8  # px: side of the coarsest level
+
+
+class SwdLrGain(SwdLr):
+    """By how much a degradation's LR is closer to the real LR than bicubic LR of the same faces: SWD less SWD.
+
+    Both sets are resampled by the same draws of the faces: the interval is that of a paired difference.
+    """
+
+    direction = "higher"
+    needs = ("reference_lr", "hr")
+    default = False
+
+    def protocol(self, outputs: bench.Outputs) -> str:
+        return (
+            f"SWD of the bicubic LR of the same faces less that of the LR; paired interval; {super().protocol(outputs)}"
+        )
+
+    def score(self, outputs: bench.Outputs) -> bench.Score:
+        assert outputs.hr is not None
+        scale, clean = outputs.scale, [np.empty(0)] * len(outputs.hr)
+        for indices, batch in bench.batches(outputs.hr):
+            for index, image in zip(indices, to_uint8(downsample(batch, scale)).numpy(), strict=True):
+                clean[index] = image
+        (plain, plain_again), (mine, mine_again) = (self.distances(x, outputs) for x in (clean, outputs.sr))
+        value, spread = float(np.mean(plain) - np.mean(mine)), float(np.std(plain_again - mine_again, ddof=1))
+        extra = {f"level{i}": a - b for i, (a, b) in enumerate(zip(plain, mine, strict=True))}
+        return bench.Score(value, ci=(value - 1.96 * spread, value + 1.96 * spread), n=len(clean), extra=extra)
 
 
 def laplacian_pyramid(images: Tensor, smallest: int) -> list[Tensor]:

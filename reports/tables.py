@@ -12,9 +12,10 @@ from typing import Any
 QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
 ARROWS = {"higher": "↑", "lower": "↓"}
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lr-psnr": "LR-PSNR", "lpips": "LPIPS", "dists": "DISTS", "nima": "NIMA",
-         "fid": "FID", "swd": "SWD", "fid-lr": "FID (LR)", "swd-lr": "SWD (LR)"}  # fmt: skip
+         "fid": "FID", "swd": "SWD", "fid-lr": "FID (LR)", "swd-lr": "SWD (LR)",
+         "swd-lr-gain": "SWD (LR) below bicubic"}  # fmt: skip
 DIGITS = {"psnr": 2, "lr-psnr": 2, "ssim": 4, "lpips": 4, "dists": 4, "nima": 3, "fid": 2, "fid-lr": 2, "swd": 1,
-          "swd-lr": 1, "consistency": 2}  # decimals of a metric's values; others 3  # fmt: skip
+          "swd-lr": 1, "swd-lr-gain": 1, "consistency": 2}  # decimals of a metric's values; others 3  # fmt: skip
 DETAIL = "level"  # parts of a value named so stay in results.csv
 RECORD: dict[str, Any] = {
     "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},

@@ -9,7 +9,7 @@ from bench.degradations.conditions import Bicubic as Down
 from bench.degradations.conditions import Noise
 from bench.methods.interpolation import Bicubic
 from bench.metrics.consistency import Consistency
-from bench.metrics.distribution import Fid, Swd, frechet_distance, laplacian_pyramid
+from bench.metrics.distribution import Fid, Swd, SwdLr, SwdLrGain, frechet_distance, laplacian_pyramid
 from bench.metrics.fidelity import LrPsnr, Psnr, Ssim
 from bench.metrics.noreference import Nima
 from bench.metrics.perceptual import Lpips
@@ -207,6 +207,20 @@ def test_swd_prefers_what_looks_like_the_reference():
     ]
     near, far = (Swd().score(g).value for g in given)
     assert near < far
+
+
+def test_swd_gain_is_a_paired_difference_to_bicubic_lr():
+    hr, wild = smooth_images(40, 64, 1), smooth_images(60, 16, 2)
+    clean = list((Down().infer(torch.from_numpy(hr) / 255) * 255).round().byte().numpy())
+    dark, real = [(0.6 * x).astype(np.uint8) for x in clean], [(0.6 * x).astype(np.uint8) for x in wild]
+
+    def given(sr):
+        return Outputs(sr=sr, names=[""] * 40, hr=list(hr), reference_lr=real)
+
+    assert SwdLrGain().score(given(clean)).ci == (0.0, 0.0)
+    gain, near, far = SwdLrGain().score(given(dark)), SwdLr().score(given(dark)), SwdLr().score(given(clean))
+    assert gain.value == pytest.approx(far.value - near.value, rel=1e-6) and gain.ci[0] > 0
+    assert gain.ci[1] - gain.ci[0] < near.ci[1] - near.ci[0] + far.ci[1] - far.ci[0]
 
 
 class _Methods:
