@@ -1,63 +1,34 @@
-"""Pretrained files that metrics and losses need: a manifest, a folder, fetch, add and verify. Nothing downloads unasked."""
+"""Pretrained files that metrics and losses need: a folder, fetch, add and verify. Nothing downloads unasked."""
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
 import sys
+import threading
 import urllib.error
 import urllib.request
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from .errors import MissingWeights, UsageError
+from .errors import BenchError, MissingWeights, UsageError
+from .manifest import MANIFEST, Weights
 from .spec import nearest
 from .store import write_json
 
 TIMEOUT = 8  # seconds that an unreachable host may cost
+TRIES = 3  # connections that a broken download may cost, each going on where the last one stopped
 
 
-@dataclass(frozen=True)
-class Weights:
-    """One pretrained file. ``sha256``: the whole hash, or the first 8 digits where only those are published, or empty."""
-
-    name: str
-    file: str
-    purpose: str
-    url: str
-    sha256: str
-    bytes: int | None
-    licence: str
-    opens: tuple[str, ...]  # metrics and losses
-
-
-TORCHVISION = "https://download.pytorch.org/models"
-PYIQA = "https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights"
-# Hashes: the files' names carry the first 8 digits of their SHA-256, which are checked. Where a manifest gives no hash,
-# that of the first download is recorded in the store and checked from then on.
-MANIFEST = (
-    Weights("inception-fid", "pt_inception-2015-12-05-6726825d.pth", "Inception-v3 of the FID reference code",
-            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
-            "6726825d", None, "Apache-2.0", ("fid",)),
-    Weights("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet on ImageNet", f"{TORCHVISION}/alexnet-owt-7be5be79.pth",
-            "7be5be79", None, "BSD-3-Clause", ("lpips", "esrgan-jpeg-kernel")),
-    Weights("vgg16", "vgg16-397923af.pth", "VGG16 on ImageNet", f"{TORCHVISION}/vgg16-397923af.pth",
-            "397923af", None, "BSD-3-Clause", ("lpips[net=vgg]", "smooth-features")),
-    Weights("vgg19", "vgg19-dcbb9e9d.pth", "VGG19 on ImageNet", f"{TORCHVISION}/vgg19-dcbb9e9d.pth",
-            "dcbb9e9d", None, "BSD-3-Clause", ("esrgan-jpeg-kernel[variant=realsr]",)),
-    Weights("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth", "SqueezeNet 1.1 on ImageNet",
-            f"{TORCHVISION}/squeezenet1_1-b8a52dc0.pth", "b8a52dc0", None, "BSD-3-Clause", ("lpips[net=squeeze]",)),
-    Weights("nima-koniq", "NIMA_koniq-250367ae.pth", "NIMA (Inception-ResNet-v2) on KonIQ-10k",
-            f"{PYIQA}/NIMA_koniq-250367ae.pth", "250367ae", None, "see pyiqa", ("nima[data=koniq]",)),
-    Weights("nima-spaq", "NIMA-spaq-46a7fcb7.pth", "NIMA (Inception-ResNet-v2) on SPAQ",
-            f"{PYIQA}/NIMA-spaq-46a7fcb7.pth", "46a7fcb7", None, "see pyiqa", ("nima[data=spaq]",)),
-    Weights("nima-ava", "NIMA_InceptionV2_ava-b0c77c00.pth", "NIMA (Inception-ResNet-v2) on AVA",
-            f"{PYIQA}/NIMA_InceptionV2_ava-b0c77c00.pth", "b0c77c00", None, "see pyiqa", ("nima",)),
-)  # fmt: skip
+class Unreachable(UsageError):
+    """No answer from a host."""
 
 
 def manifest() -> dict[str, Weights]:
@@ -88,11 +59,12 @@ def find(name: str) -> Weights:
 
 
 def path(name: str) -> Path:
-    """The local file of these weights. Raises MissingWeights, naming the command that gets it."""
+    """The local file of these weights, checked. Raises MissingWeights, naming the command that gets it, or UsageError."""
     wanted = find(name)
     file = store() / wanted.file
     if not file.is_file():
         raise MissingWeights(f"{wanted.purpose} ({wanted.file}) is not here; get it with: bench weights fetch {name}")
+    check(wanted, file)
     return file
 
 
@@ -112,24 +84,37 @@ def _sha256(file: Path, changed: int) -> str:
 
 
 def _recorded() -> dict[str, str]:
-    file = store() / "recorded.json"
-    return json.loads(file.read_text()) if file.is_file() else {}
+    """Hashes of first downloads, by file name."""
+    try:
+        return json.loads((store() / "recorded.json").read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def check(wanted: Weights, file: Path) -> str:
     """How the file was checked. Raises UsageError where its hash or size is another than expected."""
+    size = file.stat().st_size
+    if wanted.bytes and size != wanted.bytes:
+        raise UsageError(f"{file}: {size} bytes, not the {wanted.bytes} expected of {wanted.name}; refused")
     found = _sha256(file, file.stat().st_mtime_ns)
-    expected = wanted.sha256 or _recorded().get(wanted.name, "")
+    recorded = "" if wanted.sha256 else _recorded().get(wanted.file, "")
+    expected = wanted.sha256 or recorded
     if not found.startswith(expected):
-        raise UsageError(f"{file}: SHA-256 {found[:16]}… is not the {expected[:16]} expected of {wanted.name}; refused")
-    if wanted.bytes and file.stat().st_size != wanted.bytes:
-        raise UsageError(
-            f"{file}: {file.stat().st_size} bytes, not the {wanted.bytes} expected of {wanted.name}; refused"
-        )
-    if not expected:
-        write_json(store() / "recorded.json", {**_recorded(), wanted.name: found})
-        return "no published hash; recorded now"
-    return f"SHA-256 matches {'all' if len(expected) == 64 else f'the {len(expected)} published'} digits"
+        source = f"recorded in {store() / 'recorded.json'}" if recorded else "expected"
+        raise UsageError(f"{file}: SHA-256 {found[:16]}… is not the {expected[:16]} {source} of {wanted.name}; refused")
+    if recorded:
+        return "SHA-256 as recorded at the first download"
+    if expected:
+        return f"SHA-256 matches {'all' if len(expected) == 64 else f'the {len(expected)} published'} digits"
+    try:
+        store().mkdir(parents=True, exist_ok=True)
+        write_json(store() / "recorded.json", {**_recorded(), wanted.file: found})
+    except OSError:
+        return f"no published hash, and the store cannot be written to record {found[:16]}…"
+    return f"no published hash; {found[:16]}… recorded now"
+
+
+# ---------------------------------------------------------------- fetch
 
 
 def fetch(name: str) -> str:
@@ -138,29 +123,93 @@ def fetch(name: str) -> str:
     target = store() / wanted.file
     if target.is_file():
         return f"{name}: already here, {check(wanted, target)}"
+    return f"{name}: {target}, {download(wanted, wanted.url)}"
+
+
+def download(wanted: Weights, url: str) -> str:
+    """From ``url`` into the store; how it was checked. Raises Unreachable, or UsageError with the reason."""
+    target = store() / wanted.file
     part = target.with_name(f"{wanted.file}.part")
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        have = part.stat().st_size if part.exists() else 0
-        request = urllib.request.Request(wanted.url, headers={"Range": f"bytes={have}-"} if have else {})
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            resumed = have and answer.status == 206
-            total = int(answer.headers.get("Content-Length") or 0) + (have if resumed else 0)
-            _save(answer, part, "ab" if resumed else "wb", name, total, have if resumed else 0)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        raise UsageError(
-            f"{wanted.url}: cannot be reached ({reason}); on a machine with internet download it, then: bench weights add FILE"
-        ) from None
-    except OSError as error:
-        raise UsageError(f"{part}: cannot be written ({error.strerror}); set BENCH_WEIGHTS to another folder") from None
+    writable(part)
+    stopped = "nothing came"
+    for _ in range(TRIES):
+        try:
+            stopped = _receive(url, part, wanted.name)
+        except urllib.error.HTTPError as error:
+            if error.code != 416 or not part.exists():
+                raise UsageError(f"{url}: HTTP {error.code} {error.reason}") from None
+            stopped = ""  # nothing after what is here: it is whole, or another file
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
+            if not part.stat().st_size:
+                part.unlink()
+            reason = getattr(error, "reason", error)
+            raise Unreachable(
+                f"{url}: cannot be reached ({reason}); on a machine with internet download it, then: "
+                f"bench weights add {wanted.file}"
+            ) from None
+        if not stopped:
+            break
+    else:
+        raise UsageError(f"{url}: broke off, {stopped}; the same command goes on from there")
     try:
         how = check(wanted, part)
     except UsageError:
         part.unlink()
         raise
     os.replace(part, target)
-    return f"{name}: {target}, {how}"
+    return how
+
+
+def writable(part: Path) -> None:
+    """Raises UsageError where the store cannot be written, before anything is asked of the network."""
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.open("ab").close()
+    except OSError as error:
+        raise UsageError(
+            f"{part.parent}: cannot be written ({error.strerror}); set BENCH_WEIGHTS to another folder"
+        ) from None
+
+
+def _receive(url: str, part: Path, name: str) -> str:
+    """Append to ``part`` what it lacks, or all of it where the server cannot do parts. Empty, or where it broke off."""
+    have = part.stat().st_size
+    headers = {"User-Agent": "face-sr-bench", **({"Range": f"bytes={have}-"} if have else {})}
+    with _open(urllib.request.Request(url, headers=headers)) as answer:
+        resumed = getattr(answer, "status", None) == 206 and _starts(answer.headers.get("Content-Range"), have)
+        if not resumed:
+            have = 0
+        length = answer.headers.get("Content-Length")
+        total = int(length) + have if length else 0
+        with suppress(http.client.HTTPException, TimeoutError, ConnectionError):  # what came is kept
+            _save(answer, part, "ab" if resumed else "wb", name, total, have)
+    size = part.stat().st_size
+    return f"{size} of {total} bytes are here" if size < total else ""
+
+
+def _open(request: urllib.request.Request) -> Any:
+    """The answer, or TimeoutError: a resolver without a network can hang for longer than any socket's timeout."""
+    outcome: list[Any] = []
+
+    def ask() -> None:
+        try:
+            outcome.append(urllib.request.urlopen(request, timeout=TIMEOUT))
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(2 * TIMEOUT)
+    if not outcome:
+        raise TimeoutError(f"no answer in {2 * TIMEOUT} s")
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _starts(content_range: str | None, have: int) -> bool:
+    """Does the answer begin where we stopped? (``bytes 100-999/1000``)"""
+    return bool(content_range) and content_range.partition(" ")[2].startswith(f"{have}-")  # type: ignore[union-attr]
 
 
 def _save(answer: Any, part: Path, mode: str, name: str, total: int, done: int) -> None:
@@ -173,11 +222,17 @@ def _save(answer: Any, part: Path, mode: str, name: str, total: int, done: int) 
             bar.update(len(chunk))
 
 
+# ---------------------------------------------------------------- add
+
+
 def add(sources: list[str]) -> list[str]:
-    """Copy files, or whatever of a folder the manifest knows by its file name, into the store; wrong hashes are refused."""
+    """Take files, or whatever of a folder or a mirror's address the manifest knows by its file name; wrong hashes are refused."""
     by_file = {w.file: w for w in manifest().values()}
     lines = []
     for source in sources:
+        if "://" in source:
+            lines += _from_mirror(source, by_file)
+            continue
         origin = Path(source)
         if not origin.exists():
             raise UsageError(f"{source}: no such file or folder")
@@ -185,51 +240,115 @@ def add(sources: list[str]) -> list[str]:
         if not files or files[0].name not in by_file:
             raise UsageError(f"{source}: no file of the manifest in it; names: {', '.join(sorted(by_file))}")
         for file in files:
-            wanted = by_file[file.name]
+            wanted, target = by_file[file.name], store() / file.name
             how = check(wanted, file)
-            try:
-                store().mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, store() / f"{file.name}.part")
-                os.replace(store() / f"{file.name}.part", store() / file.name)
-            except OSError as error:
-                raise UsageError(f"{store()}: cannot be written ({error.strerror}); set BENCH_WEIGHTS") from None
-            lines.append(f"{wanted.name}: {store() / file.name}, {how}")
+            if not (target.exists() and target.samefile(file)):
+                part = target.with_name(f"{file.name}.part")
+                writable(part)
+                shutil.copyfile(file, part)
+                os.replace(part, target)
+            lines.append(f"{wanted.name}: {target}, {how}")
     return lines
+
+
+def _from_mirror(source: str, by_file: dict[str, Weights]) -> list[str]:
+    """One file's address, or that of a folder that holds files of the manifest under their names."""
+    last = urlsplit(source).path.rpartition("/")[2]
+    if last in by_file:
+        return [f"{by_file[last].name}: {store() / last}, {download(by_file[last], source)}"]
+    lines = []
+    for file, wanted in by_file.items():
+        if not (store() / file).is_file():
+            try:
+                how = download(wanted, f"{source.rstrip('/')}/{file}")
+                lines.append(f"{wanted.name}: {store() / file}, {how}")
+            except UsageError as error:
+                (store() / f"{file}.part").unlink(missing_ok=True)
+                if isinstance(error, Unreachable) or ": HTTP 40" not in str(error):
+                    raise
+    if not lines:
+        raise UsageError(f"{source}: nothing there that the store lacks")
+    return lines
+
+
+# ---------------------------------------------------------------- the command
 
 
 def rows() -> list[dict[str, Any]]:
     """The manifest, with what is here."""
-    return [
-        {**asdict(w), "present": (store() / w.file).is_file(), "path": str(store() / w.file)}
-        for w in manifest().values()
-    ]
+    found = []
+    for w in manifest().values():
+        file = store() / w.file
+        present = file.is_file()
+        size = file.stat().st_size if present else w.bytes
+        found.append({**asdict(w), "bytes": size, "present": present, "path": str(file)})
+    return found
 
 
 def command(action: str, names: list[str], as_json: bool = False) -> int:
     """``bench weights``: list, fetch, add, verify."""
     if action == "list":
         found = rows()
-        if as_json:
-            print(json.dumps(found, indent=1))
-        else:
-            print(f"store: {store()} (BENCH_WEIGHTS moves it)")
-            for row in found:
-                print(
-                    f"{'*' if row['present'] else ' '} {row['name']:<14} {row['purpose']:<40} opens {', '.join(row['opens'])}"
-                )
+        print(json.dumps(found, indent=1) if as_json else _table(found))
         return 0
     if action == "add":
         if not names:
-            raise UsageError("bench weights add FILE or FOLDER")
+            raise UsageError("bench weights add FILE, FOLDER or ADDRESS")
         print("\n".join(add(names)))
         return 0
-    code = 0
-    for name in names or [w for w in manifest() if action == "fetch" or (store() / find(w).file).is_file()]:
+    for name in names:
+        find(name)  # a wrong name is a usage error, before any work
+    wanted = names or [w for w in manifest() if action == "fetch" or (store() / find(w).file).is_file()]
+    return _fetch_all(wanted) if action == "fetch" else _verify(wanted)
+
+
+def _fetch_all(names: list[str]) -> int:
+    """An unreachable host costs one try: its other files are left out, and all of them where nothing was reached before."""
+    failed, lost, reached = 0, set[str](), False
+    for name in names:
+        host = urlsplit(find(name).url).netloc
+        if host in lost and not (store() / find(name).file).is_file():
+            print(f"bench: {name}: left out, {host} cannot be reached", file=sys.stderr)
+            continue
         try:
-            print(fetch(name) if action == "fetch" else f"{name}: {check(find(name), path(name))}")
-        except (UsageError, MissingWeights) as error:
+            print(fetch(name), flush=True)
+            reached = True
+        except Unreachable as error:
+            print(f"bench: {error}", file=sys.stderr)
+            failed += 1
+            lost.add(host)
+            if not reached:
+                break
+        except UsageError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            failed += 1
+            reached = True
+    return int(failed > 0)
+
+
+def _verify(names: list[str]) -> int:
+    if not names:
+        print(f"nothing to verify in {store()}; bench weights fetch gets the files")
+    code = 0
+    for name in names:
+        try:
+            print(f"{name}: {check(find(name), path(name))}")
+        except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             code = 1
-            if "cannot be reached" in str(error):
-                break
     return code
+
+
+def _table(found: list[dict[str, Any]]) -> str:
+    here = sum(row["present"] for row in found)
+    lines = [f"{store()} (BENCH_WEIGHTS moves it): {here} of {len(found)} files are here (*)"]
+    lines.append(f"  {'name':<14} {'file of':<41} {'size':>7}  {'SHA-256':<12}  licence")
+    for row in found:
+        size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
+        digits = len(row["sha256"])
+        known = "whole hash" if digits == 64 else f"{digits} digits" if digits else "at first use"
+        lines.append(
+            f"{'*' if row['present'] else ' '} {row['name']:<14} {row['purpose']:<41} {size:>7}  {known:<12}  "
+            f"{row['licence']:<26}  opens {', '.join(row['opens'])}"
+        )
+    return "\n".join(lines)
