@@ -99,6 +99,19 @@ class Model(nn.Module):
     def build(self) -> None:
         """Make the networks, as attributes. Called once, before weights are loaded."""
 
+    @classmethod
+    def scales_for(cls, params: Any) -> tuple[int, ...]:
+        """``scales`` with these parameters, the default first; a model that is read from a file asks the file."""
+        return cls.scales
+
+    @classmethod
+    def fingerprint(cls, params: Any, scale: int) -> str:
+        """What the model depends on beside code and parameters, such as a file's content: part of its hash.
+
+        Called before any work: raises UsageError for a file that does not fit.
+        """
+        return ""
+
     def required_weights(self) -> tuple[str, ...]:
         """Names (see ``bench weights list``) of the pretrained files that training needs with these parameters."""
         return ()

@@ -127,9 +127,10 @@ def _variant(cls: Any, spec: Spec) -> dict[str, Any]:
 
 
 def _scale(cls: Any, spec: Spec, variant: dict[str, Any]) -> int:
-    text = str(spec.get("scale") or variant.get("scale") or cls.scales[0])
-    if text not in map(str, cls.scales):
-        raise UsageError(f"{spec.name}: scale {text} is not one of {', '.join(map(str, cls.scales))}")
+    known = cls.scales_for(parameters(cls, spec, ""))
+    text = str(spec.get("scale") or variant.get("scale") or known[0])
+    if text not in map(str, known):
+        raise UsageError(f"{spec.name}: scale {text} is not one of {', '.join(map(str, known))}")
     return int(text)
 
 
@@ -172,6 +173,7 @@ def recipe(
         hr_size -= hr_size % scale
     path = plugins.source_file(kind, spec.name)
     depends: list[Any] = [kind, spec.name, dataclasses.asdict(params), scale, source_hash(path) if path else ""]
+    depends.append(cls.fingerprint(params, scale))
     if trains:
         core = [source_hash(CORE / f"{module}.py") for module in ("train", "model", "data")]
         depends += [

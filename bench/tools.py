@@ -81,7 +81,7 @@ def info(text: str, preset: str) -> dict[str, Any]:
     scale = plan._scale(cls, spec, plan._variant(cls, spec))
     found |= {
         "scale": scale,
-        "scales": list(cls.scales),
+        "scales": list(cls.scales_for(params)),
         "trains": cls.trains(),
         "parameter_count": None,
         "multiply_adds": None,
