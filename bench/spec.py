@@ -30,14 +30,14 @@ class Spec:
         return dict(self.options).get(key, default)
 
 
-def split(text: str) -> list[str]:
-    """Split at the commas outside brackets."""
+def split(text: str, mark: str = ",") -> list[str]:
+    """Split at the commas (or another mark) outside brackets."""
     parts, depth, start = [], 0, 0
     for index, char in enumerate(text):
         depth += (char == "[") - (char == "]")
         if depth < 0:
             break
-        if char == "," and depth == 0:
+        if char == mark and depth == 0:
             parts.append(text[start:index])
             start = index + 1
     if depth:
@@ -61,7 +61,7 @@ def parse(text: str) -> Spec:
             raise UsageError(f"{text!r}: {item!r} is not option=value")
         if key in options:
             raise UsageError(f"{text!r}: {key!r} is given twice")
-        options[key] = str(parse(value)) if "[" in value else value
+        options[key] = "+".join(str(parse(part)) for part in split(value, "+")) if "[" in value else value
     return Spec(name, tuple(sorted(options.items())))
 
 
@@ -121,7 +121,7 @@ def convert(value: Any, hint: Any, where: str) -> Any:
                 continue
         raise wrong
     if origin is tuple:
-        items = value.split("+") if isinstance(value, str) else list(value)
+        items = split(value, "+") if isinstance(value, str) else list(value)
         inner = [arguments[0]] * len(items) if arguments[-1:] == (...,) else list(arguments)
         if len(inner) != len(items):
             raise wrong
