@@ -36,13 +36,17 @@ class Outputs:
 
 @dataclass
 class Score:
-    """A metric's answer. ``per_image`` (aligned with names) has its mean as the value; a set has only ``value``."""
+    """A metric's answer. ``per_image`` (aligned with names) has its mean as the value; a set has only ``value``.
+
+    A face that was not measured is NaN in ``per_image``.
+    """
 
     value: float
     per_image: np.ndarray | None = None
     ci: tuple[float, float] | None = None  # 95 % interval; the harness bootstraps per_image where this is None
     n: int = 0  # images used; the harness fills it from per_image where 0
     extra: dict[str, float] = field(default_factory=dict)  # further rows, named METRIC.KEY
+    directions: dict[str, str] = field(default_factory=dict)  # of extras whose better side is not the metric's
 
 
 class Unavailable(Exception):

@@ -36,10 +36,14 @@ def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]
         values = np.asarray(score.per_image, dtype=np.float64)
         n = int(np.isfinite(values).sum())
         ci = ci or bootstrap_mean(values[np.isfinite(values)], seed=seed)
-        rows = [{"key": "", "image": i, "value": float(v), "n": 1} for i, v in zip(names, values, strict=True)]
+        rows = [{"key": "", "image": i, "value": float(v), "n": 1} for i, v in zip(names, values, strict=True)
+                if not np.isnan(v)]  # fmt: skip
     low, high = ci or (None, None)
     whole = {"key": "", "image": "", "value": float(score.value), "n": n, "ci_low": low, "ci_high": high}
     extra = [{"key": f".{k}", "image": "", "value": float(v), "n": n} for k, v in score.extra.items()]
+    for row in extra:
+        if (part := str(row["key"])[1:]) in score.directions:
+            row["direction"] = score.directions[part]
     return [whole, *extra, *rows]
 
 

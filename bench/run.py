@@ -34,6 +34,7 @@ from .apply import (
 from .config import CHECKPOINT_EVERY, TEST_FACES, Settings
 from .data import FaceSet, load
 from .errors import BenchError, Interrupted, MissingWeights, UsageError
+from .image import upsample
 from .metric import Outputs, Unavailable
 from .model import Model
 from .plan import Measure, Plan, Recipe
@@ -305,8 +306,19 @@ class Bench:
         )
 
     def degrade(self, spec: str, images: torch.Tensor, scale: int = 1, seed: int = 0) -> torch.Tensor:
-        """Outputs.degrade: any degradation that is not trained, or that this run trained."""
-        recipe = plan.recipe("degradations", parse(spec), self.settings, self.data, scale=scale)
+        """Outputs.degrade: any degradation that is not trained, or that this run trained.
+
+        One that only makes LR from HR does so from the enlarged image where ``scale`` is 1.
+        """
+        wanted = parse(spec)
+        cls = plugins.load("degradations", wanted.name)
+        if scale not in cls.scales:
+            known = (r.scale for r in self.plan.trained if r.kind == "degradations" and r.name == wanted.name)
+            images = upsample(images, (full := next(known, cls.scales[0])) // scale).clamp(0, 1)
+            scale = full
+        recipe = plan.recipe("degradations", wanted, self.settings, self.data, scale=scale)
+        if recipe.trains and not self.store.has("train", recipe.key):
+            raise Unavailable(f"{recipe.label} was not trained in this run; name it with --conditions or --degradations")
         return degrade(self.load_model(recipe), images, seed)
 
     def score(

@@ -1,59 +1,170 @@
 """Consistency under degradation: how far a method's outputs lie apart for degraded versions of one face."""
 
+import hashlib
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import bench
+from bench.image import downsample, resize
+from bench.spec import Spec, parse
+
+SAME = 1.0  # grey levels: outputs of different faces that lie nearer than this are one and the same picture
+
+
+@dataclass(frozen=True)
+class Params:
+    degradation: tuple[str, ...] = ("noise",)  # what makes the versions, at scale 1; each is a level or a scale of them
+    parameter: str | None = "sigma"  # the option of the degradation that is its severity; none: it has one level
+    severities: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0)  # the parameter's values, L levels
+    versions: int = 3  # K, the versions of a face at each level
+    source: str = "lr"  # what is degraded: lr, the input itself; hr, the ground truth, on the way to its LR
+    faces: int = 32  # the first so many faces
 
 
 class Consistency(bench.Metric):
-    """Mean distance between the outputs for K degraded versions of one LR face.
+    """Mean distance between the outputs for K versions of a face at each of L severities, in grey levels (RMS, 0-255).
 
-    d(a, b) is the root mean square difference in grey levels (0-255). The versions are the condition's LR, degraded once
-    more without downsampling; so real LR needs no ground truth. Extras: ``to_clean``, the mean distance to the output
-    of the LR itself; ``sensitivity``, the mean distance between outputs over that between the inputs (below 1: the method
-    damps the degradation). A constant output has distance 0: read it beside the fidelity columns.
+    Extras: ``to_clean`` (distance to the output for the undegraded LR), ``sensitivity`` (over the distance between the
+    inputs), ``area`` (mean of the curve of ``to_clean`` over severity), ``relative`` (over the distance between
+    different faces), ``psnr`` (the same distance in dB) and the curve itself: ``level0`` ..., at the input distances
+    ``level0_input`` .... A method that answers every face with one picture is no candidate: Unavailable.
     """
 
     needs = ("lr", "upscale", "degrade")
+    Params = Params
+    unit = "RMS difference (0-255, RGB)"
 
-    @dataclass(frozen=True)
-    class Params:
-        degradation: str = "noise[sigma=4]"  # what makes the versions, at scale 1
-        versions: int = 4  # K
-        faces: int = 32  # the first so many faces
+    def load(self, outputs: bench.Outputs) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]:
+        """What is compared of (B, 3, H, W) images, and the distance (B,) of two of those."""
+        return (lambda images: images), rms
 
     def protocol(self, outputs: bench.Outputs) -> str:
         p = self.params
         return (
-            f"mean pairwise RMS difference (0-255, RGB) between the outputs for {p.versions} versions "
-            f"of an LR by {p.degradation}, {min(p.faces, len(outputs.sr))} faces, seed {outputs.seed}"
+            f"mean pairwise {self.unit} between the outputs for {p.versions} versions of each face at each severity "
+            f"({', '.join(levels(p))}, made from the {p.source.upper()}), {min(p.faces, len(outputs.names))} faces, "
+            f"seed {outputs.seed}"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         p = self.params
-        assert outputs.lr is not None and outputs.upscale is not None and outputs.degrade is not None
-        lr = outputs.lr[: p.faces]
-        apart, to_clean, inputs = (np.empty(len(lr)) for _ in range(3))
-        for indices, batch in bench.batches(lr, size=32, device=outputs.device):
-            versions = torch.stack(
-                [outputs.degrade(p.degradation, batch, scale=1, seed=outputs.seed + 1 + k) for k in range(p.versions)]
+        look, distance = self.load(outputs)
+        assert outputs.upscale is not None
+        count = min(p.faces, len(outputs.names))
+        apart, squares, inputs = (np.full(len(outputs.names), np.nan) for _ in range(3))
+        curve: list[Tensor] = []  # (L, 2, B): input and output distance to the clean LR and its output
+        pictures: list[Tensor] = []
+        for indices, clean, versions in versions_of(outputs, p):
+            outs = [outputs.upscale(v) for v in versions.flatten(0, 1)]
+            answer = outputs.upscale(clean)
+            pictures += list(answer)
+            seen, reference = [look(o) for o in outs], look(answer)
+            apart[indices] = pairwise(seen, distance)
+            inputs[indices] = pairwise(list(versions.flatten(0, 1)), rms)
+            squares[indices] = pairwise(outs, lambda a, b: rms(a, b).square())
+            ends = [torch.stack([rms(v, clean) for v in versions.flatten(0, 1)]),
+                    torch.stack([distance(s, reference) for s in seen])]  # fmt: skip
+            curve.append(torch.stack([e.unflatten(0, versions.shape[:2]).mean(1) for e in ends], 1))
+        if not np.nansum(inputs):
+            raise bench.Unavailable(f"{' and '.join(p.degradation)} gives the same LR each time: nothing to compare")
+        faces = common_size(pictures)
+        if count > 1 and (spread := between(faces, rms)) < SAME:
+            raise bench.Unavailable(
+                f"the outputs of different faces differ by {spread:.2g} of 255 grey levels: a method that "
+                "answers every face with one picture is consistent in nothing that matters"
             )
-            restored = torch.stack([outputs.upscale(v) for v in versions])
-            apart[indices] = pairwise(restored)
-            inputs[indices] = pairwise(versions)
-            clean = outputs.upscale(batch)
-            to_clean[indices] = torch.stack([rms(r, clean) for r in restored]).mean(0).cpu().numpy()
-        if not inputs.any():
-            raise bench.Unavailable(f"{p.degradation} gives the same LR each time: nothing to compare")
-        extra = {"to_clean": float(to_clean.mean()), "sensitivity": float(apart.sum() / inputs.sum())}
-        values = np.full(len(outputs.sr), np.nan)
-        values[: len(lr)] = apart
-        return bench.Score(float(apart.mean()), per_image=values if len(lr) == len(values) else None, n=len(lr),
-                           ci=None if len(lr) == len(values) else mean_interval(apart, outputs.seed), extra=extra)  # fmt: skip
+        levels_in, levels_out = torch.cat(curve, 2).mean(2).double().cpu().numpy().T
+        value = float(np.nanmean(apart))
+        with np.errstate(divide="ignore"):  # equal outputs: infinite
+            psnr = float(10 * np.log10(255**2 / np.nanmean(squares)))
+        extra = {
+            "to_clean": float(levels_out.mean()),
+            "sensitivity": float(np.nansum(apart) / np.nansum(inputs)),
+            "area": area(levels_in, levels_out),
+            "psnr": psnr,
+        }
+        if count > 1:
+            extra["relative"] = value / between(look(faces), distance)
+        for level, (x, y) in enumerate(zip(levels_in, levels_out, strict=True)):
+            extra |= {f"level{level}": float(y), f"level{level}_input": float(x)}
+        return bench.Score(value, per_image=apart, n=count, extra=extra, directions={"psnr": "higher"})
+
+
+class ConsistencyLpips(Consistency):
+    """``consistency`` in LPIPS (AlexNet) instead of grey levels."""
+
+    default = False
+    unit = "LPIPS (AlexNet)"
+
+    def required_weights(self) -> tuple[str, ...]:
+        return ("alexnet",)
+
+    def load(self, outputs: bench.Outputs) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]:
+        from .perceptual import load
+
+        if ("lpips", "alex") not in outputs.cache:
+            outputs.cache["lpips", "alex"] = load("alex").to(outputs.device)
+        model = outputs.cache["lpips", "alex"]
+        return (lambda images: images), (lambda a, b: model(a, b, normalize=True).flatten())
+
+
+# ---------------------------------------------------------------- versions
+
+
+def levels(p: Any) -> list[str]:
+    """The degradations of all levels as specs: noise[sigma=2], noise[sigma=4], ..."""
+    found = []
+    for spec in map(parse, p.degradation):
+        if p.parameter is None:
+            found.append(str(spec))
+        else:
+            rest = spec.without(p.parameter).options
+            found += [str(Spec(spec.name, tuple(sorted([*rest, (p.parameter, f"{s:g}")])))) for s in p.severities]
+    return found
+
+
+def versions_of(outputs: bench.Outputs, p: Any) -> list[tuple[list[int], Tensor, Tensor]]:
+    """Indices, clean LR (B, 3, h, w) and its versions (L, K, B, 3, h, w), of faces of one size each.
+
+    A version depends on the seed, the face's name, the level and its number alone, not on the batch or the order.
+    """
+    images = outputs.hr if p.source == "hr" else outputs.lr
+    if p.source not in ("lr", "hr"):
+        raise bench.Unavailable(f"source={p.source} is neither lr nor hr")
+    if images is None:
+        raise bench.Unavailable("source=hr needs the ground truth in HR, which these faces lack")
+    images = images[: p.faces]
+    digest = hashlib.sha256(b"".join(image.tobytes() for image in images)).hexdigest()
+    key = ("versions", p, digest, outputs.seed, outputs.scale)
+    if key not in outputs.cache:
+        outputs.cache[key] = [
+            (indices, downsample(batch, outputs.scale).clamp(0, 1) if p.source == "hr" else batch,
+             degraded(outputs, p, indices, batch))
+            for indices, batch in bench.batches(images, size=32, device=outputs.device)
+        ]  # fmt: skip
+    return outputs.cache[key]
+
+
+def degraded(outputs: bench.Outputs, p: Any, indices: list[int], batch: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (L, K, B, 3, h, w); K is 1 where the degradation gives the same LR each time."""
+    degrade, scale = outputs.degrade, outputs.scale if p.source == "hr" else 1
+    assert degrade is not None
+
+    def version(spec: str, number: int) -> Tensor:
+        seeds = [outputs.seed + zlib.crc32(f"{outputs.names[i]}|{spec}|{number}".encode()) for i in indices]
+        return torch.cat([degrade(spec, x[None], scale=scale, seed=s) for x, s in zip(batch, seeds, strict=True)])
+
+    found = torch.stack([torch.stack([version(spec, k) for k in range(p.versions)]) for spec in levels(p)])
+    return found[:, :1] if all(torch.equal(found[:, 0], found[:, k]) for k in range(1, p.versions)) else found
+
+
+# ---------------------------------------------------------------- distances
 
 
 def rms(a: Tensor, b: Tensor) -> Tensor:
@@ -61,14 +172,30 @@ def rms(a: Tensor, b: Tensor) -> Tensor:
     return 255 * (a - b).square().mean((1, 2, 3)).sqrt()
 
 
-def pairwise(versions: Tensor) -> np.ndarray:
-    """(K, B, C, H, W) -> (B,): the mean distance over all pairs of versions."""
-    count = len(versions)
-    pairs = [rms(versions[i], versions[j]) for i in range(count) for j in range(i)]
-    return torch.stack(pairs).mean(0).double().cpu().numpy()
+def pairwise(versions: list[Tensor], distance: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
+    """M tensors of B faces -> (B,): the mean distance over all pairs; 0 where there is no pair."""
+    pairs = [distance(a, b) for i, a in enumerate(versions) for b in versions[:i]]
+    mean = torch.stack(pairs).mean(0) if pairs else torch.zeros(len(versions[0]))
+    return mean.double().cpu().numpy()
 
 
-def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float]:
-    from bench.stats import bootstrap_mean
+def between(faces: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> float:
+    """The mean distance over all pairs of different faces of a batch."""
+    count = len(faces)
+    rounds = [float(distance(faces, faces.roll(s, 0)).sum()) for s in range(1, count // 2 + 1)]
+    if count % 2 == 0:
+        rounds[-1] /= 2  # the last round meets each of its pairs twice
+    return sum(rounds) / (count * (count - 1) / 2)
 
-    return bootstrap_mean(values, seed=seed)
+
+def common_size(pictures: list[Tensor]) -> Tensor:
+    """(3, H, W) pictures as one batch, larger ones reduced to the smallest."""
+    size = min(p.shape[1] for p in pictures), min(p.shape[2] for p in pictures)
+    return torch.cat([resize(p[None], size) for p in pictures])
+
+
+def area(inputs: np.ndarray, outs: np.ndarray) -> float:
+    """The mean height of the curve of output over input distance, from (0, 0) to the strongest level (trapezoids)."""
+    order = np.argsort(inputs)
+    x, y = (np.concatenate([[0.0], v[order]]) for v in (inputs, outs))
+    return float(((y[1:] + y[:-1]) / 2 * np.diff(x)).sum() / x[-1])

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 import torch
 from bench.degradations.conditions import Bicubic as Down
-from bench.degradations.conditions import Noise
-from bench.methods.interpolation import Bicubic
-from bench.metrics.consistency import Consistency
 from bench.metrics.distribution import Fid, Swd, SwdLr, SwdLrGain, frechet_distance, laplacian_pyramid
 from bench.metrics.fidelity import LrPsnr, Psnr, Ssim
 from bench.metrics.noreference import Nima
@@ -17,8 +14,7 @@ from conftest import smooth_images
 
 from bench import weights
 from bench.errors import MissingWeights, UsageError
-from bench.image import upsample
-from bench.metric import Outputs, Unavailable
+from bench.metric import Outputs
 from bench.spec import override
 
 
@@ -221,46 +217,6 @@ def test_swd_gain_is_a_paired_difference_to_bicubic_lr():
     gain, near, far = SwdLrGain().score(given(dark)), SwdLr().score(given(dark)), SwdLr().score(given(clean))
     assert gain.value == pytest.approx(far.value - near.value, rel=1e-6) and gain.ci[0] > 0
     assert gain.ci[1] - gain.ci[0] < near.ci[1] - near.ci[0] + far.ci[1] - far.ci[0]
-
-
-class _Methods:
-    """Constructed methods whose order under consistency is known."""
-
-    @staticmethod
-    def bicubic(lr):
-        return Bicubic().infer(lr)
-
-    @staticmethod
-    def constant(lr):
-        return torch.full((len(lr), 3, lr.shape[2] * 4, lr.shape[3] * 4), 0.5)
-
-    @staticmethod
-    def amplifying(lr):
-        smooth = torch.nn.functional.avg_pool2d(lr, 3, 1, 1, count_include_pad=False)
-        return upsample(lr + 2 * (lr - smooth), 4)
-
-    @staticmethod
-    def denoising(lr):
-        return upsample(torch.nn.functional.avg_pool2d(lr, 3, 1, 1, count_include_pad=False), 4)
-
-
-def test_consistency_orders_constructed_methods_as_it_must():
-    def degrade(spec, images, scale=1, seed=0):
-        return Noise(Noise.Params(4.0), scale=scale).infer(images, torch.Generator().manual_seed(seed))
-
-    values = {}
-    for name in ("constant", "denoising", "bicubic", "amplifying"):
-        given = outputs(6, upscale=getattr(_Methods, name), degrade=degrade)
-        score = Consistency().score(given)
-        values[name] = score.value
-        assert score.extra["sensitivity"] == pytest.approx(score.value / (4 * 2**0.5), rel=0.1)
-    assert values["constant"] == 0
-    assert values["denoising"] < values["bicubic"] < values["amplifying"]
-
-
-def test_consistency_needs_a_degradation_that_varies():
-    with pytest.raises(Unavailable, match="the same LR"):
-        Consistency().score(outputs(4, upscale=_Methods.bicubic, degrade=lambda spec, images, **_: images))
 
 
 @pytest.mark.parametrize("metric", [Psnr, Ssim, LrPsnr, Swd])

@@ -1,0 +1,153 @@
+"""Consistency under degradation: constructed methods come out in the order they must, values against numpy."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from bench.degradations.conditions import Jpeg, Noise
+from bench.methods.interpolation import Bicubic
+from bench.metrics.consistency import Consistency, area, levels
+from conftest import smooth_images
+
+from bench.image import downsample, upsample
+from bench.metric import Outputs, Unavailable
+from bench.spec import override, parse
+
+
+def degrade(spec, images, scale=1, seed=0):
+    """Outputs.degrade for the two degradations of these tests."""
+    cls = {"noise": Noise, "jpeg": Jpeg}[parse(spec).name]
+    params = override(cls.Params(), dict(parse(spec).options), spec)
+    return cls(params, scale=scale).infer(images, torch.Generator().manual_seed(seed))
+
+
+def outputs(upscale, n=8, seed=0, **more):
+    hr = smooth_images(n, 64, seed)
+    lr = (downsample(torch.from_numpy(hr) / 255, 4).clamp(0, 1) * 255).round().byte().numpy()
+    given = {"hr": list(hr), "lr": list(lr), "names": [f"face{i}" for i in range(n)], "degrade": degrade}
+    return Outputs(sr=list(hr), upscale=upscale, **{**given, **more})
+
+
+def metric(**options):
+    return Consistency(override(Consistency.Params(), options, "consistency"))
+
+
+def smoothed(lr):
+    return F.avg_pool2d(lr, 3, 1, 1, count_include_pad=False)
+
+
+def bicubic(lr):
+    return Bicubic().infer(lr)
+
+
+def constant(lr):
+    return torch.full((len(lr), 3, lr.shape[2] * 4, lr.shape[3] * 4), 0.5)
+
+
+def amplifying(lr):
+    return upsample(lr + 2 * (lr - smoothed(lr)), 4)
+
+
+def denoising(lr):
+    return upsample(smoothed(lr), 4)
+
+
+def fading(lr):
+    """Bicubic at a quarter of the contrast: consistent in grey levels only because it shows less."""
+    return 0.5 + (bicubic(lr) - 0.5) / 4
+
+
+def nearest(lr):
+    return F.interpolate(lr, scale_factor=4)
+
+
+def test_constructed_methods_come_out_in_the_order_they_must():
+    scores = {f.__name__: metric().score(outputs(f)) for f in (denoising, bicubic, amplifying, fading)}
+    for part in ("to_clean", "sensitivity", "area", "relative", "level0", "level3"):
+        values = [scores[name].extra[part] for name in ("denoising", "bicubic", "amplifying")]
+        assert values == sorted(values) and values[0] < 0.7 * values[1] < 0.5 * values[2], part
+    assert scores["denoising"].value < scores["bicubic"].value < scores["amplifying"].value
+    assert scores["denoising"].extra["psnr"] > scores["bicubic"].extra["psnr"] > scores["amplifying"].extra["psnr"]
+    assert scores["bicubic"].directions == {"psnr": "higher"}
+    assert scores["fading"].value < scores["denoising"].value
+    assert scores["fading"].extra["relative"] == pytest.approx(scores["bicubic"].extra["relative"], rel=0.02)
+
+
+def test_a_constant_output_is_not_rewarded():
+    with pytest.raises(Unavailable, match="one picture"):
+        metric().score(outputs(constant))
+
+
+def test_a_method_that_copies_pixels_passes_everything_on():
+    """nearest neighbour: every distance between outputs is the one between inputs, 16 times over."""
+    score = metric(severities=(3,), versions=4).score(outputs(nearest, lr=[np.full((3, 16, 16), 40 * i + 80, np.uint8) for i in range(4)],
+                                                             names=list("abcd")))  # fmt: skip
+    assert score.extra["sensitivity"] == pytest.approx(1, rel=1e-5)
+    assert score.value == pytest.approx(3 * 2**0.5, rel=0.03), "two draws of noise differ by sigma sqrt(2)"
+    assert score.extra["to_clean"] == score.extra["level0"] == pytest.approx(3, rel=0.03)
+    assert score.extra["level0_input"] == pytest.approx(score.extra["level0"], rel=1e-5)
+    assert score.extra["area"] == pytest.approx(score.extra["level0"] / 2, rel=1e-5), "a triangle from the origin"
+    assert score.extra["psnr"] == pytest.approx(20 * np.log10(255 / score.value), abs=0.01)
+    assert score.extra["relative"] == pytest.approx(score.value / (200 / 3), rel=1e-4), "pairs differ by 40 to 120"
+
+
+def test_values_agree_with_numpy():
+    given = outputs(bicubic, n=3)
+    score = metric(severities=(4, 9), versions=2).score(given)
+    ((_, clean, versions),) = next(iter(given.cache.values()))
+    assert versions.shape == (2, 2, 3, 3, 16, 16)
+    outs = np.stack([bicubic(v).numpy() for v in versions.flatten(0, 1)]) * 255
+    pairs = [np.sqrt(((outs[i] - outs[j]) ** 2).mean((1, 2, 3))) for i in range(4) for j in range(i)]
+    assert score.per_image == pytest.approx(np.mean(pairs, 0), rel=1e-5)
+    drift = np.sqrt(((outs - bicubic(clean).numpy() * 255) ** 2).mean((2, 3, 4))).mean(1)
+    assert [score.extra["level0"], score.extra["level1"]] == pytest.approx([drift[:2].mean(), drift[2:].mean()], rel=1e-5)
+
+
+def test_versions_depend_on_the_face_and_not_on_order_or_batch(monkeypatch):
+    given = outputs(bicubic)
+    first = metric().score(given)
+    order = np.random.default_rng(0).permutation(8)
+    shuffled = metric().score(outputs(bicubic, lr=[given.lr[i] for i in order], names=[given.names[i] for i in order]))
+    assert shuffled.extra == pytest.approx(first.extra, rel=1e-5)
+    assert shuffled.per_image == pytest.approx(first.per_image[order], rel=1e-5)
+    import bench
+
+    batches = bench.batches
+    monkeypatch.setattr(bench, "batches", lambda *images, **o: batches(*images, **{**o, "size": 3}), raising=False)
+    assert metric().score(outputs(bicubic)).per_image == pytest.approx(first.per_image, rel=1e-5)
+
+
+def test_versions_can_be_made_from_the_ground_truth():
+    score = metric(source="hr").score(outputs(bicubic, lr=[np.zeros((3, 16, 16), np.uint8)] * 8))
+    assert score.extra["level0_input"] == pytest.approx(2, rel=0.05)
+    with pytest.raises(Unavailable, match="ground truth"):
+        metric(source="hr").score(outputs(bicubic, hr=None))
+
+
+def test_levels_are_severities_of_one_degradation_or_a_list_of_several():
+    assert levels(metric(severities="2+4").params) == ["noise[sigma=2]", "noise[sigma=4]"]
+    chosen = parse("consistency[degradation=noise[sigma=4]+jpeg[quality=30],parameter=none]")
+    assert levels(metric(**dict(chosen.options)).params) == ["noise[sigma=4]", "jpeg[quality=30]"]
+    options = {"degradation": "jpeg", "parameter": "quality", "severities": "60+30+10"}
+    score = metric(**options).score(outputs(bicubic))
+    assert 0 < score.extra["level0"] < score.extra["level1"] < score.extra["level2"], "one version a level is enough"
+
+
+def test_only_the_first_faces_are_used_and_the_others_are_not_measured():
+    score = metric(faces=3).score(outputs(bicubic))
+    assert score.n == 3 and np.isfinite(score.per_image).tolist() == [True] * 3 + [False] * 5
+
+
+def test_faces_of_several_sizes_are_measured():
+    lr = [np.full((3, 8 + i, 12), 40 * i, np.uint8) for i in range(4)]
+    score = metric().score(outputs(bicubic, lr=lr, names=list("abcd")))
+    assert np.isfinite(score.per_image).all() and score.extra["relative"] > 0
+
+
+def test_a_degradation_that_changes_nothing_is_refused():
+    with pytest.raises(Unavailable, match="the same LR"):
+        metric().score(outputs(bicubic, degrade=lambda spec, images, **_: images))
+
+
+def test_the_area_is_the_mean_height_of_the_curve():
+    assert area(np.array([4.0, 2.0]), np.array([3.0, 3.0])) == pytest.approx((2 * 1.5 + 2 * 3) / 4)
