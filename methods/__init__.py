@@ -16,4 +16,9 @@ def bench_methods():
             "features that stay put when the LR degrades (Goswami 2020)",
         ),
         "selfsr": (f"{__name__}.selfsr:SelfSR", "growing GAN conditioned on its own input (Zeng 2022)"),
+        "esrgan-jpeg-kernel": (
+            f"{__name__}.esrgan_jpeg_kernel:ESRGANJpegKernel",
+            "ESRGAN trained on estimated blur, noise and JPEG, with LPIPS (Aakerberg 2021)",
+        ),
+        "pretrained": (f"{__name__}.pretrained:Pretrained", "any checkpoint that spandrel loads: weights=FILE"),
     }

@@ -1,0 +1,77 @@
+"""Pretrained features for losses and metrics: VGG by torchvision, LPIPS by its authors' package, on local files."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import weights
+
+BACKBONES = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}  # of LPIPS, by their names in the manifest
+EPSILON = 1e-10  # lpips adds it to a feature's length before dividing
+
+
+class FeatureLoss:
+    """L1 between the VGG features of two images in [0, 1], after the first ``layers`` layers; nothing here trains.
+
+    ``net``: vgg16 or vgg19, torchvision's ImageNet weights. Raises MissingWeights.
+    """
+
+    def __init__(self, net: str, layers: int, device: torch.device) -> None:
+        import torchvision
+
+        with torch.device("meta"):
+            features = getattr(torchvision.models, net)().features[:layers]
+        saved = torch.load(weights.path(net), map_location="cpu", weights_only=True)
+        features.load_state_dict({n: saved[f"features.{n}"] for n in features.state_dict()}, assign=True)
+        self.layers = features.to(device).eval().requires_grad_(False)
+        self.mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(3, 1, 1)  # of ImageNet (torchvision)
+        self.std = torch.tensor([0.229, 0.224, 0.225], device=device).view(3, 1, 1)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.layers((images - self.mean) / self.std)
+
+    def __call__(self, fake: Tensor, real: Tensor) -> Tensor:
+        with torch.no_grad():
+            target = self.features(real)
+        return F.l1_loss(self.features(fake), target)
+
+
+class LpipsLoss:
+    """LPIPS 0.1 of two images in [0, 1], the mean over the batch: the package's number, safe to differentiate.
+
+    The package divides by the length of each position's features, whose gradient is NaN where all of them are zero.
+    Raises MissingWeights.
+    """
+
+    def __init__(self, net: str, device: torch.device) -> None:
+        self.model = lpips(net).to(device)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        found = self.model.net(self.model.scaling_layer(images * 2 - 1))
+        return [x / (x.square().sum(1, keepdim=True).clamp(min=EPSILON**2).sqrt() + EPSILON) for x in found]
+
+    def __call__(self, fake: Tensor, real: Tensor) -> Tensor:
+        with torch.no_grad():
+            target = self.features(real)
+        pairs = zip(self.model.lins, self.features(fake), target, strict=True)
+        return torch.stack([head((a - b).square()).mean() for head, a, b in pairs]).sum()
+
+
+def lpips(net: str) -> torch.nn.Module:
+    """The package's LPIPS with its own linear heads, its backbone filled from the local file. Raises MissingWeights."""
+    import lpips
+    import torchvision
+
+    name = BACKBONES[net]
+    saved = torch.load(weights.path(name), map_location="cpu", weights_only=True)
+    model = lpips.LPIPS(net=net, pretrained=True, pnet_rand=True, verbose=False).eval()
+    backbone = getattr(torchvision.models, name)(weights=None)
+    backbone.load_state_dict(saved)
+    # lpips cuts torchvision's `features` into slices and keeps each layer's index as its name there.
+    for slice_name, part in model.net.named_children():
+        if slice_name.startswith("slice"):
+            for index, layer in part.named_children():
+                layer.load_state_dict(backbone.features[int(index)].state_dict())
+    return model.requires_grad_(False)
