@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from .data import Data
-    from .train import Run
+    from .hand import Run
 
 
 @dataclass(frozen=True)

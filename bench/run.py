@@ -49,7 +49,7 @@ class Bench:
     """One run: the data, the plan, the store, and what failed."""
 
     def __init__(self, settings: Settings, command: str = "bench run") -> None:
-        from .train import resolve_device, resolve_precision
+        from .device import resolve_device, resolve_precision
 
         self.begin = time.monotonic()
         self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")

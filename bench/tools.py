@@ -18,6 +18,7 @@ from .apply import degrade as apply_degradation
 from .apply import load_weights
 from .config import Settings
 from .data import Data, FaceSet, _images_under, list_files, load, pack, unpack
+from .device import resolve_device
 from .errors import BenchError, MissingWeights, UsageError
 from .image import UnreadableImage, read_image, resize, to_float, to_uint8, write_image
 from .metric import Metric, Outputs, Unavailable
@@ -26,7 +27,6 @@ from .results import WORDS, score_rows, write_table
 from .spec import describe as type_in_words
 from .spec import nearest, override, parse
 from .store import link
-from .train import resolve_device
 
 
 def find(name: str) -> tuple[str, Any]:

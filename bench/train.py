@@ -14,9 +14,11 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from .data import Data
+from .device import random_state, resolve_device, resolve_precision, restore_random_state, to_cpu
 from .draw import Sampler
-from .errors import Interrupted, TrainingFailed, UsageError
-from .model import Batch, Model, Stage
+from .errors import Interrupted, TrainingFailed
+from .hand import Run
+from .model import Model, Stage
 from .progress import Progress, stop_requests
 from .store import write_atomically
 
@@ -34,134 +36,6 @@ class TrainSettings:
     checkpoint_every: int = 500  # steps
     log_every: int = 25  # steps
     sample_every: int = 500  # steps between sample images
-
-
-def resolve_device(name: str) -> torch.device:
-    """auto, cpu or cuda as a device. Raises UsageError where it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise UsageError(f"--device {name}: one of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: no GPU that this torch can use; take --device cpu")
-    return torch.device(name)
-
-
-def resolve_precision(name: str, device: torch.device) -> str:
-    """auto, bf16 or fp32 as bf16 or fp32."""
-    if name not in ("auto", "bf16", "fp32"):
-        raise UsageError(f"--precision {name}: one of auto, bf16, fp32")
-    if name == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return name
-
-
-class Run:
-    """The harness's hand in a step: minimise, draw, log. ``step`` counts from 0 within the stage."""
-
-    def __init__(self, fabric: Fabric, samplers: tuple[Sampler, Sampler | None], generator: torch.Generator) -> None:
-        self.fabric, self.device, self.generator = fabric, fabric.device, generator
-        self.hr, self.lr_real = samplers
-        self.stage: Stage
-        self.step = self.steps = 0
-        self.progress = 0.0
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-        self.bad = torch.zeros(
-            (), device=self.device
-        )  # the first step (from 1, over all stages) with a non-finite loss
-        self.total = 0  # steps done in all stages
-        self.samples: dict[str, Any] = {}
-        self.parameters: dict[str, list[Tensor]] = {}
-
-    def enter(self, stage: Stage) -> None:
-        self.stage, self.steps = stage, stage.steps
-        self.parameters = {
-            name: [p for group in optimizer.param_groups for p in group["params"]]
-            for name, optimizer in stage.optimizers.items()
-        }
-
-    def draw(self) -> Batch:
-        """A fresh batch, augmented as the stage says. Unpaired: lr_real is drawn independently of hr."""
-        stage = self.stage
-        hr = self.hr.draw(stage.batch_size, stage.augment, self.generator)
-        lr_real = self.lr_real.draw(stage.batch_size, stage.augment, self.generator) if self.lr_real else None
-        return Batch(hr, lr_real)  # type: ignore[arg-type]
-
-    def minimize(self, loss: Tensor, name: str, *, retain_graph: bool = False) -> None:
-        """One step of the optimizer ``name`` against ``loss``. Only its own parameters get gradients."""
-        optimizer, parameters = self.stage.optimizers[name], self.parameters[name]
-        value = loss.detach().float()
-        self.bad = torch.where((self.bad == 0) & ~torch.isfinite(value), self.total + 1.0, self.bad)
-        self.log(**{f"loss/{name}": value})
-        optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss, inputs=parameters, retain_graph=retain_graph)
-        if self.fabric.world_size > 1:
-            average_gradients(parameters)
-        if self.stage.clip is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, self.stage.clip)
-        optimizer.step()
-
-    def log(self, **values: Any) -> None:
-        """Add scalars to the curves. Tensors stay on the device until the curves are written."""
-        for name, value in values.items():
-            value = (
-                value.detach().float() if isinstance(value, Tensor) else torch.tensor(float(value), device=self.device)
-            )
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def images(self, **images: Any) -> None:
-        """Sample images, (B, 3, H, W) in [0, 1] or a function that makes them, shown in TensorBoard now and then."""
-        self.samples.update(images)
-
-    def fp32(self) -> Any:
-        """Context without autocast, for second derivatives."""
-        return torch.autocast(self.device.type, enabled=False)
-
-    def means(self) -> dict[str, float]:
-        """The mean of each logged scalar since the last call; one synchronisation."""
-        names = list(self.sums)
-        values = torch.stack([self.sums[n] for n in names]).tolist() if names else []
-        result = {n: v / self.counts[n] for n, v in zip(names, values, strict=True)}
-        self.sums, self.counts = {}, {}
-        return result
-
-
-def average_gradients(parameters: list[Tensor]) -> None:
-    """Mean of the gradients over all processes, in one message (data parallel training of any number of losses)."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    torch.distributed.all_reduce(flat)
-    flat /= torch.distributed.get_world_size()
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
-
-
-# ---------------------------------------------------------------- state
-
-
-def _random_state(device: torch.device) -> dict[str, Any]:
-    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def _restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"], device)
-
-
-def _to_cpu(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    if isinstance(value, dict):
-        return {k: _to_cpu(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_to_cpu(v) for v in value)
-    return value
 
 
 class _Averages:
@@ -320,7 +194,7 @@ class _Loop:
                 raise TrainingFailed(f"a weight is not finite after step {self.run.total}; lower the learning rate")
         state = {k: v for k, v in self.model.state_dict().items() if not k.startswith("degradation.")}
         return {
-            "model": _to_cpu(state),
+            "model": to_cpu(state),
             "steps": self.run.total,
             "seconds": self.elapsed + time.monotonic() - self.begin,
             "stages": [{"name": s.name, "steps": n} for s, n in zip(self.stages, self.done, strict=True)],
@@ -408,7 +282,7 @@ class _Loop:
         """Write everything that the next step depends on. A state that is not finite is never written."""
         self.check_finite()
         run, stage = self.run, self.stages[index]
-        random: Any = {"global": _random_state(run.device), "data": run.generator.get_state()}
+        random: Any = {"global": random_state(run.device), "data": run.generator.get_state()}
         if run.fabric.world_size > 1:
             every: list[Any] = [None] * run.fabric.world_size
             torch.distributed.all_gather_object(every, random)
@@ -429,7 +303,7 @@ class _Loop:
             "elapsed": self.elapsed + time.monotonic() - self.begin,
             "stage_elapsed": stage_elapsed,
         }
-        write_atomically(self.checkpoint, lambda path: torch.save(_to_cpu(state), path))
+        write_atomically(self.checkpoint, lambda path: torch.save(to_cpu(state), path))
 
     def restore(self, saved: dict[str, Any]) -> None:
         run, position = self.run, saved["position"]
@@ -453,4 +327,4 @@ class _Loop:
         run.counts = dict(saved["counts"])
         random = saved["random"][min(run.fabric.global_rank, len(saved["random"]) - 1)]
         run.generator.set_state(random["data"])
-        _restore_random_state(random["global"], run.device)
+        restore_random_state(random["global"], run.device)

@@ -1,0 +1,92 @@
+"""What a training step is given to work with: minimise, draw, log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from .draw import Sampler
+from .model import Batch, Stage
+
+
+class Run:
+    """The harness's hand in a step: minimise, draw, log. ``step`` counts from 0 within the stage."""
+
+    def __init__(self, fabric: Fabric, samplers: tuple[Sampler, Sampler | None], generator: torch.Generator) -> None:
+        self.fabric, self.device, self.generator = fabric, fabric.device, generator
+        self.hr, self.lr_real = samplers
+        self.stage: Stage
+        self.step = self.steps = 0
+        self.progress = 0.0
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.bad = torch.zeros((), device=self.device)  # the first step (from 1, over all stages) with a bad loss
+        self.total = 0  # steps done in all stages
+        self.samples: dict[str, Any] = {}
+        self.parameters: dict[str, list[Tensor]] = {}
+
+    def enter(self, stage: Stage) -> None:
+        self.stage, self.steps = stage, stage.steps
+        self.parameters = {
+            name: [p for group in optimizer.param_groups for p in group["params"]]
+            for name, optimizer in stage.optimizers.items()
+        }
+
+    def draw(self) -> Batch:
+        """A fresh batch, augmented as the stage says. Unpaired: lr_real is drawn independently of hr."""
+        stage = self.stage
+        hr = self.hr.draw(stage.batch_size, stage.augment, self.generator)
+        lr_real = self.lr_real.draw(stage.batch_size, stage.augment, self.generator) if self.lr_real else None
+        return Batch(hr, lr_real)  # type: ignore[arg-type]
+
+    def minimize(self, loss: Tensor, name: str, *, retain_graph: bool = False) -> None:
+        """One step of the optimizer ``name`` against ``loss``. Only its own parameters get gradients."""
+        optimizer, parameters = self.stage.optimizers[name], self.parameters[name]
+        value = loss.detach().float()
+        self.bad = torch.where((self.bad == 0) & ~torch.isfinite(value), self.total + 1.0, self.bad)
+        self.log(**{f"loss/{name}": value})
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss, inputs=parameters, retain_graph=retain_graph)
+        if self.fabric.world_size > 1:
+            average_gradients(parameters)
+        if self.stage.clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, self.stage.clip)
+        optimizer.step()
+
+    def log(self, **values: Any) -> None:
+        """Add scalars to the curves. Tensors stay on the device until the curves are written."""
+        for name, value in values.items():
+            value = (
+                value.detach().float() if isinstance(value, Tensor) else torch.tensor(float(value), device=self.device)
+            )
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def images(self, **images: Any) -> None:
+        """Sample images, (B, 3, H, W) in [0, 1] or a function that makes them, shown in TensorBoard now and then."""
+        self.samples.update(images)
+
+    def fp32(self) -> Any:
+        """Context without autocast, for second derivatives."""
+        return torch.autocast(self.device.type, enabled=False)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each logged scalar since the last call; one synchronisation."""
+        names = list(self.sums)
+        values = torch.stack([self.sums[n] for n in names]).tolist() if names else []
+        result = {n: v / self.counts[n] for n, v in zip(names, values, strict=True)}
+        self.sums, self.counts = {}, {}
+        return result
+
+
+def average_gradients(parameters: list[Tensor]) -> None:
+    """Mean of the gradients over all processes, in one message (data parallel training of any number of losses)."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    torch.distributed.all_reduce(flat)
+    flat /= torch.distributed.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
