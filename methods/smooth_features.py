@@ -13,8 +13,13 @@ from bench.critics import SRGANCritic
 from bench.image import downsample
 from bench.losses import critic_score, gradient_penalty, wasserstein_critic
 from bench.nets import to_signed, to_unit
+from bench.perceptual import FeatureLoss
 
-from .smooth_features_nets import FeatureExtractor, FeatureLoss, SuperResolver, cloud
+from .smooth_features_nets import FeatureExtractor, SuperResolver, cloud
+
+# Layers of VGG that make the features: of VGG16 up to relu3_3 (Johnson 2016; section 3.4 says "a subset"), of VGG19 up to
+# conv3_1 (released code).
+VGG_LAYERS = {"vgg16": 16, "vgg19": 11}
 
 
 class SmoothFeatures(bench.Method):
@@ -146,7 +151,7 @@ class SmoothFeatures(bench.Method):
     def stages(self) -> list[bench.Stage]:
         p = self.params
         if p.feature_loss != "none":
-            self.feature_loss = FeatureLoss(p.feature_loss, next(self.parameters()).device)
+            self.feature_loss = FeatureLoss(p.feature_loss, VGG_LAYERS[p.feature_loss], next(self.parameters()).device)
         start = min(p.robust_start, p.steps // 2) if p.robust else p.steps
 
         def adam(lr: float, *modules: torch.nn.Module) -> torch.optim.Optimizer:

@@ -1,12 +1,9 @@
-"""The feature extractor f, the super-resolution module g and their losses (Goswami 2020, section 3.4)."""
+"""The feature extractor f and the super-resolution module g (Goswami 2020, section 3.4)."""
 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-
-from bench import weights
 
 RESIDUAL = 0.2  # weight of the path that a skip joins, in f and in the dense blocks (released code)
 
@@ -122,31 +119,6 @@ class SuperResolver(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)
-
-
-class FeatureLoss:
-    """L1 between VGG features of images in [0, 1] (eq. 13), by torchvision's ImageNet weights; nothing here trains.
-
-    ``net``: vgg16, up to relu3_3 (Johnson 2016; the paper says "a subset"), or vgg19, up to conv3_1 (released code).
-    Raises MissingWeights.
-    """
-
-    LAYERS = {"vgg16": 16, "vgg19": 11}
-
-    def __init__(self, net: str, device: torch.device) -> None:
-        import torchvision
-
-        with torch.device("meta"):
-            layers = getattr(torchvision.models, net)().features[: self.LAYERS[net]]
-        saved = torch.load(weights.path(net), map_location="cpu", weights_only=True)
-        layers.load_state_dict({n: saved[f"features.{n}"] for n in layers.state_dict()}, assign=True)
-        self.layers = layers.to(device).eval().requires_grad_(False)
-        self.mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(3, 1, 1)  # of ImageNet (torchvision)
-        self.std = torch.tensor([0.229, 0.224, 0.225], device=device).view(3, 1, 1)
-
-    def __call__(self, fake: Tensor, real: Tensor) -> Tensor:
-        fake, real = (self.layers((x - self.mean) / self.std) for x in (fake, real))
-        return F.l1_loss(fake, real)
 
 
 def cloud(features: Tensor, points: int) -> Tensor:

@@ -106,10 +106,10 @@ class ConsistencyLpips(Consistency):
         return ("alexnet",)
 
     def load(self, outputs: bench.Outputs) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]:
-        from .perceptual import load
+        from bench.perceptual import lpips
 
         if ("lpips", "alex") not in outputs.cache:
-            outputs.cache["lpips", "alex"] = load("alex").to(outputs.device)
+            outputs.cache["lpips", "alex"] = lpips("alex").to(outputs.device)
         model = outputs.cache["lpips", "alex"]
         return (lambda images: images), (lambda a, b: model(a, b, normalize=True).flatten())
 

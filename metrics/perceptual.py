@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 
 import bench
 from bench import weights
-
-BACKBONES = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
+from bench.perceptual import BACKBONES, lpips
 
 
 class Lpips(bench.Metric):
@@ -32,7 +30,7 @@ class Lpips(bench.Metric):
     def score(self, outputs: bench.Outputs) -> bench.Score:
         key = ("lpips", self.params.net)
         if key not in outputs.cache:
-            outputs.cache[key] = load(self.params.net).to(outputs.device)
+            outputs.cache[key] = lpips(self.params.net).to(outputs.device)
         model, values = outputs.cache[key], np.empty(len(outputs.sr))
         for indices, sr, hr in bench.batches(outputs.sr, outputs.hr or [], device=outputs.device):
             if min(sr.shape[-2:]) < 32:
@@ -41,20 +39,3 @@ class Lpips(bench.Metric):
                 )
             values[indices] = model(sr, hr, normalize=True).flatten().double().cpu().numpy()
         return bench.Score(float(values.mean()), per_image=values)
-
-
-def load(net: str) -> torch.nn.Module:
-    """The package's LPIPS with its own linear heads, its backbone filled from the local file."""
-    import lpips
-    import torchvision
-
-    name = BACKBONES[net]
-    model = lpips.LPIPS(net=net, pretrained=True, pnet_rand=True, verbose=False).eval()
-    backbone = getattr(torchvision.models, name)(weights=None)
-    backbone.load_state_dict(torch.load(weights.path(name), map_location="cpu", weights_only=True))
-    # lpips cuts torchvision's `features` into slices and keeps each layer's index as its name there.
-    for slice_name, part in model.net.named_children():
-        if slice_name.startswith("slice"):
-            for index, layer in part.named_children():
-                layer.load_state_dict(backbone.features[int(index)].state_dict())
-    return model.requires_grad_(False)
