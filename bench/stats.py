@@ -1,8 +1,13 @@
-"""Statistics of scores: bootstrap intervals of means."""
+"""Statistics of scores: bootstrap intervals, paired tests with correction, ranks with critical differences, correlation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+
+LEVEL = 0.05  # of every test
 
 
 def bootstrap_mean(
@@ -26,3 +31,145 @@ def _chunks(resamples: int, n: int, limit: int = 4_000_000) -> list[int]:
     """Bound the memory of one draw to ``limit`` indices."""
     step = max(1, min(resamples, limit // n))
     return [min(step, resamples - start) for start in range(0, resamples, step)]
+
+
+# ---------------------------------------------------------------- differences between methods
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """k methods on the same n faces. ``p``: (k, k), Holm-corrected; ``ranks``: (k,), 1 is best; ``groups``: methods whose
+    mean ranks differ by less than ``difference``, best first. ``friedman``: p that all are alike; NaN for two methods.
+    """
+
+    n: int
+    p: np.ndarray
+    ranks: np.ndarray
+    friedman: float
+    difference: float
+    groups: list[tuple[int, ...]]
+    remark: str = ""  # what a reader must know where n is small
+
+    def ahead(self, first: int, second: int) -> bool:
+        """Whether the two differ significantly."""
+        return bool(self.p[first, second] <= LEVEL)
+
+
+def compare(values: np.ndarray, direction: str) -> Comparison:
+    """Compare the columns of (n faces, k methods), k >= 2; rows with a value that is not finite are left out."""
+    values = np.asarray(values, dtype=np.float64)
+    values = values[np.isfinite(values).all(1)]
+    n, k = values.shape
+    p = np.ones((k, k))
+    pairs = [(i, j) for i in range(k) for j in range(i)]
+    for (i, j), corrected in zip(pairs, holm([wilcoxon(values[:, i], values[:, j]) for i, j in pairs]), strict=True):
+        p[i, j] = p[j, i] = corrected
+    ranks = mean_ranks(values, direction)
+    difference = critical_difference(k, n)
+    remark = ""
+    if (smallest := min(1.0, len(pairs) * 2.0 ** (1 - n) if n else 1.0)) > LEVEL:
+        remark = (
+            f"{n} face{'s' * (n != 1)} {'are' if n != 1 else 'is'} too few for {len(pairs)} comparison"
+            f"{'s' * (len(pairs) != 1)}: no p can be below {smallest:.2g}, so nothing here can be significant."
+        )
+    elif n < 20:
+        remark = f"n = {n} faces: only large differences can be significant, and the ranks' test is approximate."
+    return Comparison(n, p, ranks, friedman(values), difference, groups(ranks, difference), remark)
+
+
+def wilcoxon(first: np.ndarray, second: np.ndarray) -> float:
+    """Two-sided p of the signed-rank test of paired (n,) values (Wilcoxon 1945); equal pairs are dropped, 1 if all are."""
+    from scipy.stats import wilcoxon as test
+
+    change = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    change = change[change != 0]
+    if len(change) == 0:
+        return 1.0
+    exact = len(change) <= 50 and len(np.unique(np.abs(change))) == len(change)
+    return float(test(change, method="exact" if exact else "approx").pvalue)
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """p values corrected for their number (Holm 1979): sorted, p_i (m - i + 1), made monotonic, at most 1."""
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values)
+    steps = values[order] * np.arange(len(values), 0, -1)
+    found = np.empty_like(values)
+    found[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return found
+
+
+def mean_ranks(values: np.ndarray, direction: str) -> np.ndarray:
+    """(n, k) -> (k,): the mean over rows of each column's rank, 1 the best; equal values share their mean rank."""
+    from scipy.stats import rankdata
+
+    signed = -values if direction == "higher" else values
+    return rankdata(signed, axis=1).mean(0) if len(signed) else np.full(signed.shape[1], np.nan)
+
+
+def friedman(values: np.ndarray) -> float:
+    """p that k >= 3 columns of (n, k) values are alike (Friedman 1937); NaN where that cannot be asked."""
+    from scipy.stats import friedmanchisquare
+
+    if values.shape[1] < 3 or len(values) < 2:
+        return float("nan")
+    if (values == values[:, :1]).all():
+        return 1.0
+    return float(friedmanchisquare(*values.T).pvalue)
+
+
+def critical_difference(k: int, n: int, level: float = LEVEL) -> float:
+    """Nemenyi's critical difference of the mean ranks of k methods over n rows: q sqrt(k (k + 1) / (6 n)) (Demsar 2006)."""
+    from scipy.stats import studentized_range
+
+    if n == 0:
+        return float("inf")
+    q = studentized_range.ppf(1 - level, k, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(k * (k + 1) / (6 * n)))
+
+
+def groups(ranks: np.ndarray, difference: float) -> list[tuple[int, ...]]:
+    """The largest sets of methods that lie within ``difference`` of each other, best first, those of one left out."""
+    order = [int(i) for i in np.argsort(ranks, kind="stable")]
+    found: list[tuple[int, ...]] = []
+    for start, first in enumerate(order):
+        inside = tuple(i for i in order[start:] if ranks[i] - ranks[first] < difference)
+        if len(inside) > 1 and not (found and set(inside) <= set(found[-1])):
+            found.append(inside)
+    return found
+
+
+# ---------------------------------------------------------------- agreement between metrics
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Rank correlations of m metrics over n methods, (m, m), NaN where a metric gives every method one value.
+
+    Metrics are turned so that higher is better: 1 where two order the methods alike, -1 where in reverse.
+    """
+
+    n: int
+    spearman: np.ndarray
+    kendall: np.ndarray
+    p: np.ndarray  # of Kendall's tau, exact where no values are equal
+    remark: str = ""
+
+
+def agreement(values: np.ndarray, directions: Sequence[str]) -> Agreement:
+    """Correlate the columns of (n methods, m metrics); only methods that both metrics of a pair have are used."""
+    from scipy.stats import kendalltau, spearmanr
+
+    signed = np.asarray(values, np.float64) * [1 if d == "higher" else -1 for d in directions]
+    n, m = signed.shape
+    rho, tau, p = (np.full((m, m), np.nan) for _ in range(3))
+    for i in range(m):
+        for j in range(m):
+            both = signed[np.isfinite(signed[:, [i, j]]).all(1)][:, [i, j]]
+            if len(both) > 1 and (np.ptp(both, 0) > 0).all():
+                rho[i, j] = spearmanr(*both.T).statistic
+                tau[i, j], p[i, j] = kendalltau(*both.T)
+    remark = ""
+    if n < 5:  # 2 / n! > 0.05
+        remark = f"{n} methods: no rank correlation of fewer than 5 can be significant."
+    return Agreement(n, rho, tau, p, remark)
