@@ -30,8 +30,20 @@ class Outputs:
     seed: int = 0
     upscale: Callable[[Tensor], Tensor] | None = None  # the method: (B,3,h,w) -> (B,3,h*scale,w*scale); None for files
     features: Callable[[Tensor], Tensor | None] | None = None  # Method.features
+    parameters: int | None = None  # of the method, as Method.parameter_count counts them
     degrade: Callable[..., Tensor] | None = None  # degrade(spec, images (B,3,H,W), scale=1, seed=0) -> (B,3,H/s,W/s)
     cache: dict[Any, Any] = field(default_factory=dict)  # shared by the metrics of one run (reference statistics)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for the report: one figure a ``metric`` and ``group``, with a column a ``label``."""
+
+    group: str  # such as a face's name
+    label: str  # such as a degradation
+    image: np.ndarray  # (3, H, W) uint8
+    note: str = ""  # its number, written below it
+    of: str = "sr"  # sr: a row of its method; lr: an input, in the row that all methods share
 
 
 @dataclass
@@ -47,6 +59,8 @@ class Score:
     n: int = 0  # images used; the harness fills it from per_image where 0
     extra: dict[str, float] = field(default_factory=dict)  # further rows, named METRIC.KEY
     directions: dict[str, str] = field(default_factory=dict)  # of extras whose better side is not the metric's
+    measured: dict[str, float] = field(default_factory=dict)  # what no second run repeats (times): for run.json alone
+    pictures: list[Picture] = field(default_factory=list)  # what the report shows of it; kept under figures/
 
 
 class Unavailable(Exception):
