@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -157,6 +158,14 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
+            raise
+        print(
+            f"bench: {error.filename or 'writing'}: {error.strerror}; free space or choose another folder",
+            file=sys.stderr,
+        )
         return 2
 
 

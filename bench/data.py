@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from torch import Tensor
 
 from .errors import UsageError
 from .image import SUFFIXES, UnreadableImage, read_image
+from .progress import Progress
 from .store import write_atomically
 
 TEST_SHARE = 0.15  # of a folder that has no train/ and test/
@@ -145,20 +149,26 @@ def _read(
     listing = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for s in splits for f in s if f.exists()]
     key = hashlib.sha256(json.dumps([what, multiple, [len(s) for s in splits], listing]).encode()).hexdigest()[:16]
     packed = cache / f"{key}.safetensors" if cache else None
+    bad: list[str] = []
     if packed and packed.exists():
-        return unpack(packed, source)
-    before = len(skipped)
-    root = path if path.is_dir() else path.parent
-    sets = tuple(_pack(files, root, multiple, least, strict, skipped) for files in splits)
-    if len(skipped) > before:
-        print(f"{what}: {len(skipped) - before} files skipped, the first: {skipped[before]}", file=sys.stderr)
-    for split, faces in zip(("train", "test"), sets, strict=True):
-        if not len(faces):
-            reason = f"; {skipped[before]}" if len(skipped) > before else ""
-            raise UsageError(f"--{what.lower()} {source}: no usable {split} image{reason}")
-        faces.source = source
-    if packed and len(skipped) == before:
-        pack(packed, sets[0], sets[1])
+        sets = unpack(packed, source, skipped=bad)
+        if bad and strict:
+            raise UsageError(f"{bad[0]} (--strict)")
+    else:
+        root = path if path.is_dir() else path.parent
+        sets = tuple(
+            _pack(files, root, multiple, least, strict, bad, f"{what} {split}")
+            for split, files in zip(("train", "test"), splits, strict=True)
+        )
+        for split, faces in zip(("train", "test"), sets, strict=True):
+            if not len(faces):
+                raise UsageError(f"--{what.lower()} {source}: no usable {split} image{f'; {bad[0]}' if bad else ''}")
+            faces.source = source
+        if packed:
+            pack(packed, sets[0], sets[1], skipped=bad)
+    if bad:
+        print(f"{what}: {len(bad)} files skipped, the first: {bad[0]}", file=sys.stderr)
+    skipped += bad
     return sets[0], sets[1]
 
 
@@ -227,23 +237,38 @@ def split_files(files: list[Path], source: Path) -> tuple[list[Path], list[Path]
     return [f for f in files if f not in chosen], [f for f in files if f in chosen]
 
 
-def _pack(files: list[Path], root: Path, multiple: int, least: int, strict: bool, skipped: list[str]) -> FaceSet:
+def _pack(
+    files: list[Path], root: Path, multiple: int, least: int, strict: bool, skipped: list[str], label: str
+) -> FaceSet:
     images, names = [], []
-    for file in files:
-        try:
-            image = read_image(file)
-            height, width = image.shape[1:]
-            if min(height, width) < least:
-                raise UnreadableImage(f"{file}: {width}x{height} px is smaller than the {least} px that are needed")
-            height, width = (side - side % multiple for side in (height, width))
-            top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    bar = Progress(f"read {label}", len(files), unit="face")
+    with ThreadPoolExecutor() as pool, contextlib.closing(bar):
+        for done, (file, image) in enumerate(zip(files, pool.map(_decode, files), strict=True), 1):
+            bar.advance(done)
+            try:
+                if isinstance(image, UnreadableImage):
+                    raise image
+                height, width = image.shape[1:]
+                if min(height, width) < least:
+                    raise UnreadableImage(f"{file}: {width}x{height} px is smaller than the {least} px that are needed")
+            except UnreadableImage as error:
+                if strict:
+                    pool.shutdown(cancel_futures=True)
+                    raise UsageError(f"{error} (--strict)") from None
+                skipped.append(str(error))
+                continue
+            top, left = height % multiple // 2, width % multiple // 2
+            height, width = height - height % multiple, width - width % multiple
             images.append(np.ascontiguousarray(image[:, top : top + height, left : left + width]))
             names.append(unique_name(file, root))
-        except UnreadableImage as error:
-            if strict:
-                raise UsageError(f"{error} (--strict)") from None
-            skipped.append(str(error))
     return FaceSet.of(images, names)
+
+
+def _decode(file: Path) -> np.ndarray | UnreadableImage:
+    try:
+        return read_image(file)
+    except UnreadableImage as error:
+        return error
 
 
 def unique_name(file: Path, root: Path) -> str:
@@ -255,25 +280,32 @@ def unique_name(file: Path, root: Path) -> str:
 # ---------------------------------------------------------------- the packed form
 
 
-def pack(path: Path, train: FaceSet, test: FaceSet, truth: FaceSet | None = None) -> None:
-    """Write train and test faces (and the test faces' ground truth) as one memory-mappable file."""
+def pack(path: Path, train: FaceSet, test: FaceSet, truth: FaceSet | None = None, skipped: Sequence[str] = ()) -> None:
+    """Write train and test faces (and the test faces' ground truth) as one memory-mappable file.
+
+    ``skipped``: why files are missing from it.
+    """
     tensors, names = {}, {}
     for split, faces in (("train", train), ("test", test), ("truth", truth)):
         for size in faces.buckets if faces else ():
             key = f"{split}/{size[0]}x{size[1]}"
             tensors[key] = faces.buckets[size].contiguous()  # type: ignore[union-attr]
             names[key] = [n for n, s, _ in sorted(faces._places, key=lambda p: p[2]) if s == size]  # type: ignore[union-attr]
-    meta = {"names": json.dumps(names), "source": train.source}
+    meta = {"names": json.dumps(names), "source": train.source, "skipped": json.dumps(list(skipped))}
     meta |= {split: faces.fingerprint for split, faces in (("train", train), ("test", test), ("truth", truth)) if faces}
     write_atomically(path, lambda temporary: save_file(tensors, temporary, meta))
 
 
-def unpack(path: Path, source: str = "", splits: tuple[str, ...] = ("train", "test")) -> tuple[Any, ...]:
-    """Open a packed file; pixels stay memory-mapped until they are used."""
+def unpack(
+    path: Path, source: str = "", splits: tuple[str, ...] = ("train", "test"), skipped: list[str] | None = None
+) -> tuple[Any, ...]:
+    """Open a packed file; pixels stay memory-mapped until they are used. ``skipped`` gets why files are missing."""
     try:
         with safe_open(path, "pt") as file:
             meta = file.metadata() or {}
             names = json.loads(meta["names"])
+            if skipped is not None:
+                skipped += json.loads(meta.get("skipped", "[]"))
             sets = []
             for split in splits:
                 keys = [k for k in file.keys() if k.startswith(f"{split}/")]  # noqa: SIM118 (not a dict)

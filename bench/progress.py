@@ -30,29 +30,27 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 class Progress:
     """A bar on a terminal, a plain line every ten seconds elsewhere; both with rate and time left."""
 
-    def __init__(self, label: str, total: int, done: int, quiet: bool) -> None:
-        self.label, self.total, self.first, self.begin = label, total, done, time.monotonic()
-        self.last = self.begin
+    def __init__(self, label: str, total: int, done: int = 0, quiet: bool = False, unit: str = "step") -> None:
+        self.label, self.total, self.first, self.unit, self.quiet = label, total, done, unit, quiet
+        self.begin = self.last = time.monotonic()
         terminal = sys.stderr.isatty() and not quiet
-        self.bar = tqdm(total=total, initial=done, desc=label, unit="step", leave=False) if terminal else None
-        self.quiet = quiet
+        self.bar = tqdm(total=total, initial=done, desc=label, unit=unit, leave=False) if terminal else None
 
-    def advance(self, done: int, fraction: float) -> None:
+    def advance(self, done: int, fraction: float | None = None) -> None:
+        """``done`` units are done; ``fraction`` of the whole, where units are not what ends it."""
         if self.bar is not None:
-            self.bar.update(1)
+            self.bar.update(done - self.bar.n)
             return
         now = time.monotonic()
         if self.quiet or now - self.last < 10:
             return
         self.last = now
+        fraction = done / self.total if fraction is None else fraction
         spent, start = now - self.begin, self.first / self.total if self.total else 0
         left = spent / max(fraction - start, 1e-9) * (1 - fraction)
         rate = (done - self.first) / spent
-        print(
-            f"{self.label}: step {done}/{self.total}, {rate:.1f} steps/s, {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+        text = f"{self.label}: {self.unit} {done}/{self.total}, {rate:.1f} {self.unit}s/s, {left:.0f} s left"
+        print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -57,6 +57,18 @@ def test_bad_files_are_skipped_and_counted_or_stop_a_strict_run(folders, capsys)
         load(str(hr), str(lr), strict=True)
 
 
+def test_faces_are_decoded_once_even_where_some_are_skipped(folders, tmp_path, capsys, monkeypatch):
+    hr, lr = folders
+    (hr / "train" / "bad.png").write_text("no image")
+    first = load(str(hr), str(lr), cache=tmp_path / "cache")
+    monkeypatch.setattr("bench.data.read_image", lambda file: pytest.fail(f"{file} is read again"))
+    again = load(str(hr), str(lr), cache=tmp_path / "cache")
+    assert again.train_fingerprint == first.train_fingerprint and again.skipped == first.skipped
+    assert capsys.readouterr().err.count("1 files skipped") == 2
+    with pytest.raises(UsageError, match=r"bad\.png.*--strict"):
+        load(str(hr), str(lr), strict=True, cache=tmp_path / "cache")
+
+
 def test_csv_lists_name_their_files(folders, tmp_path):
     hr, _ = folders
     for split in ("train", "test"):
