@@ -17,5 +17,9 @@ class TrainingFailed(BenchError):
     """Training stopped for a reason that belongs in the results (NaN, for one)."""
 
 
+class MetricFailed(BenchError):
+    """A metric gave a value that is not a number."""
+
+
 class Interrupted(BenchError):
     """A signal asked to stop; the checkpoint was written first."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from .metric import Score
+from .errors import MetricFailed
+from .metric import Metric, Outputs, Score, Unavailable
 from .stats import bootstrap_mean
 from .store import write_atomically
 
@@ -26,6 +29,22 @@ WORDS = {
     "degrade": "the harness's degradations",
     "features": "a method that exposes its features",
 }
+
+
+def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[str, Any]], str]:
+    """A metric's rows (``key`` is what follows its label) and its protocol.
+
+    Raises Unavailable where something that it needs is lacking, MetricFailed for a value that is not a number.
+    """
+    lacking = [n for n in metric.needs if getattr(outputs, n) is None]
+    if lacking:
+        raise Unavailable(f"needs {', '.join(WORDS.get(n, n) for n in lacking)}")
+    with torch.inference_mode():
+        score = metric.score(outputs)
+        protocol = metric.protocol(outputs)
+    if not math.isfinite(score.value) and score.value != math.inf:
+        raise MetricFailed(f"{label} gave {score.value}")
+    return score_rows(score, outputs.names, outputs.seed), protocol
 
 
 def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,8 @@ from .image import upsample
 from .metric import Outputs, Unavailable
 from .model import Model
 from .plan import Measure, Plan, Recipe
-from .results import WORDS, score_rows, write_table
+from .progress import Progress
+from .results import evaluate, write_table
 from .spec import parse
 from .store import Store, StoreError, key_of, link, source_hash, write_json
 
@@ -85,9 +88,11 @@ class Bench:
         for recipe in self.plan.trained:
             self.attempt(f"train {recipe.label}", partial(self.train, recipe))
         rows: list[dict[str, Any]] = []
-        for method in self.plan.methods:
-            for condition in self.plan.conditions:
+        cells = list(product(self.plan.methods, self.plan.conditions))
+        with contextlib.closing(Progress("measure", len(cells), quiet=self.settings.quiet, unit="cell")) as bar:
+            for done, (method, condition) in enumerate(cells, 1):
                 rows += self.cell(method, condition)
+                bar.advance(done)
         rows += self.degradation_rows()
         self.write(rows)
         asked = {m.label for m in self.plan.measures if m.asked} & set(self.unavailable)
@@ -119,9 +124,8 @@ class Bench:
         with open(path, "a") as log:
             log.write(f"{cell}\n{''.join(traceback.format_exception(error))}\n")
         message = str(error).strip().partition("\n")[0]
-        return (
-            f"{type(error).__name__}: {message} ({Path(last.filename).name}:{last.lineno}; traceback in log/errors.txt)"
-        )
+        place = f"{Path(last.filename).name}:{last.lineno}; traceback in log/errors.txt"
+        return f"{type(error).__name__}: {message} ({place})"
 
     def say(self, text: str) -> None:
         if not self.settings.quiet:
@@ -201,7 +205,8 @@ class Bench:
         key = self.lr_key(recipe)
         if not self.store.has("lr", key):
             model = self.load_model(recipe)
-            images = apply(lambda hr: degrade(model, hr, self.settings.seed), self.hr_test, self.device)
+            draws = torch.Generator(self.device).manual_seed(self.settings.seed)
+            images = apply(lambda hr: model.infer(hr, draws).clamp(0, 1), self.hr_test, self.device)
             self.store.put("lr", key, lambda folder: write_faces(folder, self.hr_test.names, images))
             self.computed += 1
         return read_faces(self.store.path("lr", key), self.hr_test.names)
@@ -318,7 +323,9 @@ class Bench:
             scale = full
         recipe = plan.recipe("degradations", wanted, self.settings, self.data, scale=scale)
         if recipe.trains and not self.store.has("train", recipe.key):
-            raise Unavailable(f"{recipe.label} was not trained in this run; name it with --conditions or --degradations")
+            raise Unavailable(
+                f"{recipe.label} was not trained in this run; name it with --conditions or --degradations"
+            )
         return degrade(self.load_model(recipe), images, seed)
 
     def score(
@@ -334,16 +341,7 @@ class Bench:
             key = key_of("score", measure.key, key, references, files, self.settings.seed)
             if not self.store.has("score", key):
                 begin = time.monotonic()
-                given = outputs()
-                lacking = [n for n in measure.metric.needs if getattr(given, n) is None]
-                if lacking:
-                    raise Unavailable(f"needs {', '.join(WORDS.get(n, n) for n in lacking)}")
-                with torch.inference_mode():
-                    score = measure.metric.score(given)
-                rows = score_rows(score, given.names, self.settings.seed)
-                protocol = measure.metric.protocol(given)
-                if not math.isfinite(score.value) and score.value != math.inf:
-                    raise Failed(f"{measure.label} gave {score.value}")
+                rows, protocol = evaluate(measure.metric, measure.label, outputs())
                 value = {"rows": rows, "protocol": protocol, "seconds": round(time.monotonic() - begin, 3)}
                 self.store.put("score", key, lambda folder: write_json(folder / "score.json", value))
                 self.computed += 1

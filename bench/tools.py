@@ -23,7 +23,7 @@ from .errors import BenchError, MissingWeights, UsageError
 from .image import UnreadableImage, read_image, resize, to_float, to_uint8, write_image
 from .metric import Metric, Outputs, Unavailable
 from .model import Model
-from .results import WORDS, score_rows, write_table
+from .results import evaluate, write_table
 from .spec import describe as type_in_words
 from .spec import nearest, override, parse
 from .store import link
@@ -275,12 +275,7 @@ def score(sr: str, hr: str | None, lr: str | None, metrics: str, out: str | None
         metric: Metric = measure.metric
         base = {**head, "metric": measure.label, "direction": metric.direction}
         try:
-            lacking = [n for n in metric.needs if getattr(outputs, n) is None]
-            if lacking:
-                raise Unavailable(f"needs {', '.join(WORDS.get(n, n) for n in lacking)}")
-            with torch.inference_mode():
-                found = metric.score(outputs)
-            protocol = metric.protocol(outputs)
+            found, protocol = evaluate(metric, measure.label, outputs)
         except (MissingWeights, Unavailable) as error:
             rows.append({**base, "status": "unavailable", "reason": str(error)})
             code = max(code, int(measure.asked))
@@ -288,7 +283,7 @@ def score(sr: str, hr: str | None, lr: str | None, metrics: str, out: str | None
             rows.append({**base, "status": "failed", "reason": f"{type(error).__name__}: {error}"})
             code = 1
         else:
-            for row in score_rows(found, names, 0):
+            for row in found:
                 key = row.pop("key")
                 rows.append({**base, **row, "metric": measure.label + key, "status": "ok", "protocol": protocol})
     for row in rows:
