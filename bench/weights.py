@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
 import shutil
 import sys
-import threading
-import urllib.error
-import urllib.request
-from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from .download import Unreachable, receive
 from .errors import BenchError, MissingWeights, UsageError
 from .manifest import MANIFEST, Weights
 from .spec import nearest
 from .store import write_json
-
-TIMEOUT = 8  # seconds that an unreachable host may cost
-TRIES = 3  # connections that a broken download may cost, each going on where the last one stopped
-
-
-class Unreachable(UsageError):
-    """No answer from a host."""
 
 
 def manifest() -> dict[str, Weights]:
@@ -131,26 +120,12 @@ def download(wanted: Weights, url: str) -> str:
     target = store() / wanted.file
     part = target.with_name(f"{wanted.file}.part")
     writable(part)
-    stopped = "nothing came"
-    for _ in range(TRIES):
-        try:
-            stopped = _receive(url, part, wanted.name)
-        except urllib.error.HTTPError as error:
-            if error.code != 416 or not part.exists():
-                raise UsageError(f"{url}: HTTP {error.code} {error.reason}") from None
-            stopped = ""  # nothing after what is here: it is whole, or another file
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
-            if not part.stat().st_size:
-                part.unlink()
-            reason = getattr(error, "reason", error)
-            raise Unreachable(
-                f"{url}: cannot be reached ({reason}); on a machine with internet download it, then: "
-                f"bench weights add {wanted.file}"
-            ) from None
-        if not stopped:
-            break
-    else:
-        raise UsageError(f"{url}: broke off, {stopped}; the same command goes on from there")
+    try:
+        receive(url, part, wanted.name)
+    except Unreachable as error:
+        raise Unreachable(
+            f"{error}; on a machine with internet download it, then: bench weights add {wanted.file}"
+        ) from None
     try:
         how = check(wanted, part)
     except UsageError:
@@ -169,57 +144,6 @@ def writable(part: Path) -> None:
         raise UsageError(
             f"{part.parent}: cannot be written ({error.strerror}); set BENCH_WEIGHTS to another folder"
         ) from None
-
-
-def _receive(url: str, part: Path, name: str) -> str:
-    """Append to ``part`` what it lacks, or all of it where the server cannot do parts. Empty, or where it broke off."""
-    have = part.stat().st_size
-    headers = {"User-Agent": "face-sr-bench", **({"Range": f"bytes={have}-"} if have else {})}
-    with _open(urllib.request.Request(url, headers=headers)) as answer:
-        resumed = getattr(answer, "status", None) == 206 and _starts(answer.headers.get("Content-Range"), have)
-        if not resumed:
-            have = 0
-        length = answer.headers.get("Content-Length")
-        total = int(length) + have if length else 0
-        with suppress(http.client.HTTPException, TimeoutError, ConnectionError):  # what came is kept
-            _save(answer, part, "ab" if resumed else "wb", name, total, have)
-    size = part.stat().st_size
-    return f"{size} of {total} bytes are here" if size < total else ""
-
-
-def _open(request: urllib.request.Request) -> Any:
-    """The answer, or TimeoutError: a resolver without a network can hang for longer than any socket's timeout."""
-    outcome: list[Any] = []
-
-    def ask() -> None:
-        try:
-            outcome.append(urllib.request.urlopen(request, timeout=TIMEOUT))
-        except Exception as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(2 * TIMEOUT)
-    if not outcome:
-        raise TimeoutError(f"no answer in {2 * TIMEOUT} s")
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
-
-
-def _starts(content_range: str | None, have: int) -> bool:
-    """Does the answer begin where we stopped? (``bytes 100-999/1000``)"""
-    return bool(content_range) and content_range.partition(" ")[2].startswith(f"{have}-")  # type: ignore[union-attr]
-
-
-def _save(answer: Any, part: Path, mode: str, name: str, total: int, done: int) -> None:
-    from tqdm import tqdm
-
-    bar = tqdm(total=total or None, initial=done, unit="B", unit_scale=True, desc=name, disable=not sys.stderr.isatty())
-    with open(part, mode) as file, bar:
-        while chunk := answer.read(1 << 18):
-            file.write(chunk)
-            bar.update(len(chunk))
 
 
 # ---------------------------------------------------------------- add

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench import plugins, weights
+from bench import download, plugins, weights
 from bench.errors import MissingWeights, UsageError
 from bench.manifest import MANIFEST
 
@@ -176,15 +176,15 @@ def test_an_offline_machine_costs_one_try(declare, capsys, tmp_path):
         declare(name, url="http://127.0.0.1:9/net.pth")
     begin = time.monotonic()
     assert weights.command("fetch", ["net", "second", "third"]) == 1
-    assert time.monotonic() - begin < weights.TIMEOUT
+    assert time.monotonic() - begin < download.TIMEOUT
     err = capsys.readouterr().err
     assert err.count("cannot be reached") == 1 and "bench weights add net.pth" in err
     assert not list((tmp_path / "store").iterdir())
 
 
 def test_a_host_that_hangs_is_left_alone(declare, monkeypatch):
-    monkeypatch.setattr(weights, "TIMEOUT", 0.2)
-    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda *_, **__: time.sleep(5))
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    monkeypatch.setattr(download.urllib.request, "urlopen", lambda *_, **__: time.sleep(5))
     declare(url="http://example.invalid/net.pth")
     begin = time.monotonic()
     with pytest.raises(UsageError, match="no answer"):
