@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 
 import bench
-from bench.image import downsample, resize
+from bench.image import downsample, resize, to_uint8
+from bench.metric import Picture
+from bench.perceptual import LpipsLoss
 from bench.spec import Spec, parse
 
+Look = Callable[[Tensor], Tensor]
+Distance = Callable[[Tensor, Tensor], Tensor]
 SAME = 1.0  # grey levels: outputs of different faces that lie nearer than this are one and the same picture
 
 
@@ -32,16 +36,18 @@ class Consistency(bench.Metric):
 
     Extras: ``to_clean`` (distance to the output for the undegraded LR), ``sensitivity`` (over the distance between the
     inputs), ``area`` (mean of the curve of ``to_clean`` over severity), ``relative`` (over the distance between
-    different faces), ``psnr`` (the same distance in dB) and the curve itself: ``level0`` ..., at the input distances
-    ``level0_input`` .... A method that answers every face with one picture is no candidate: Unavailable.
+    different faces), ``psnr`` and ``psnr_to_clean`` (the same distances in dB) and the curve itself: ``level0`` ..., at
+    the input distances ``level0_input`` .... A method that answers every face with one picture is no candidate:
+    Unavailable. The first ``pictures`` faces make the robustness figure (Goswami 2020, section 4).
     """
 
     needs = ("lr", "upscale", "degrade")
     Params = Params
     unit = "RMS difference (0-255, RGB)"
+    pictures = 2
 
-    def load(self, outputs: bench.Outputs) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]:
-        """What is compared of (B, 3, H, W) images, and the distance (B,) of two of those."""
+    def load(self, outputs: bench.Outputs) -> tuple[Look, Distance]:
+        """What is compared of (B, 3, H, W) images, (B, ...), and the distance (B,) of two of those."""
         return (lambda images: images), rms
 
     def protocol(self, outputs: bench.Outputs) -> str:
@@ -57,43 +63,47 @@ class Consistency(bench.Metric):
         look, distance = self.load(outputs)
         assert outputs.upscale is not None
         count = min(p.faces, len(outputs.names))
-        apart, squares, inputs = (np.full(len(outputs.names), np.nan) for _ in range(3))
+        apart, squares, inputs, drifts = (np.full(len(outputs.names), np.nan) for _ in range(4))
         curve: list[Tensor] = []  # (L, 2, B): input and output distance to the clean LR and its output
-        pictures: list[Tensor] = []
+        faces: list[Tensor] = []
+        pictures: list[Picture] = []
         for indices, clean, versions in versions_of(outputs, p):
-            outs = [outputs.upscale(v) for v in versions.flatten(0, 1)]
-            answer = outputs.upscale(clean)
-            pictures += list(answer)
+            outs = [outputs.upscale(v).clamp(0, 1) for v in versions.flatten(0, 1)]
+            answer = outputs.upscale(clean).clamp(0, 1)
+            faces += list(answer)
             seen, reference = [look(o) for o in outs], look(answer)
             apart[indices] = pairwise(seen, distance)
             inputs[indices] = pairwise(list(versions.flatten(0, 1)), rms)
             squares[indices] = pairwise(outs, lambda a, b: rms(a, b).square())
+            drifts[indices] = torch.stack([rms(o, answer).square() for o in outs]).mean(0).double().cpu().numpy()
             ends = [torch.stack([rms(v, clean) for v in versions.flatten(0, 1)]),
                     torch.stack([distance(s, reference) for s in seen])]  # fmt: skip
             curve.append(torch.stack([e.unflatten(0, versions.shape[:2]).mean(1) for e in ends], 1))
+            shown = [row for row, index in enumerate(indices) if index < self.pictures]
+            pictures += robustness(outputs, p, indices, shown, (clean, versions), (answer, outs))
         if not np.nansum(inputs):
             raise bench.Unavailable(f"{' and '.join(p.degradation)} gives the same LR each time: nothing to compare")
-        faces = common_size(pictures)
-        if count > 1 and (spread := between(faces, rms)) < SAME:
+        batch = common_size(faces)
+        if count > 1 and (spread := between(batch, rms)) < SAME:
             raise bench.Unavailable(
                 f"the outputs of different faces differ by {spread:.2g} of 255 grey levels: a method that "
                 "answers every face with one picture is consistent in nothing that matters"
             )
         levels_in, levels_out = torch.cat(curve, 2).mean(2).double().cpu().numpy().T
         value = float(np.nanmean(apart))
-        with np.errstate(divide="ignore"):  # equal outputs: infinite
-            psnr = float(10 * np.log10(255**2 / np.nanmean(squares)))
         extra = {
             "to_clean": float(levels_out.mean()),
             "sensitivity": float(np.nansum(apart) / np.nansum(inputs)),
             "area": area(levels_in, levels_out),
-            "psnr": psnr,
+            "psnr": decibels(np.nanmean(squares)),
+            "psnr_to_clean": decibels(np.nanmean(drifts)),
         }
         if count > 1:
-            extra["relative"] = value / between(look(faces), distance)
+            extra["relative"] = value / between(look(batch), distance)
         for level, (x, y) in enumerate(zip(levels_in, levels_out, strict=True)):
             extra |= {f"level{level}": float(y), f"level{level}_input": float(x)}
-        return bench.Score(value, per_image=apart, n=count, extra=extra, directions={"psnr": "higher"})
+        higher = dict.fromkeys(("psnr", "psnr_to_clean"), "higher")
+        return bench.Score(value, per_image=apart, n=count, extra=extra, directions=higher, pictures=pictures)
 
 
 class ConsistencyLpips(Consistency):
@@ -101,17 +111,25 @@ class ConsistencyLpips(Consistency):
 
     default = False
     unit = "LPIPS (AlexNet)"
+    pictures = 0
 
     def required_weights(self) -> tuple[str, ...]:
         return ("alexnet",)
 
-    def load(self, outputs: bench.Outputs) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]:
-        from bench.perceptual import lpips
+    def load(self, outputs: bench.Outputs) -> tuple[Look, Distance]:
+        """LPIPS is a squared distance: of features, each layer's weighted by its linear head over its positions."""
+        if "lpips features" not in outputs.cache:
+            outputs.cache["lpips features"] = LpipsLoss("alex", outputs.device)
+        lpips: Any = outputs.cache["lpips features"]
+        weights = [head.model[-1].weight.sqrt() for head in lpips.model.lins]  # (1, C, 1, 1), none is negative
 
-        if ("lpips", "alex") not in outputs.cache:
-            outputs.cache["lpips", "alex"] = lpips("alex").to(outputs.device)
-        model = outputs.cache["lpips", "alex"]
-        return (lambda images: images), (lambda a, b: model(a, b, normalize=True).flatten())
+        def look(images: Tensor) -> Tensor:
+            if min(images.shape[-2:]) < 32:
+                raise bench.Unavailable(f"faces of {images.shape[-1]}x{images.shape[-2]} px are too small for AlexNet")
+            layers = zip(lpips.features(images), weights, strict=True)
+            return torch.cat([(f * w).flatten(1) / f[0, 0].numel() ** 0.5 for f, w in layers], 1)
+
+        return look, lambda a, b: (a - b).square().sum(1)
 
 
 # ---------------------------------------------------------------- versions
@@ -164,6 +182,23 @@ def degraded(outputs: bench.Outputs, p: Any, indices: list[int], batch: Tensor) 
     return found[:, :1] if all(torch.equal(found[:, 0], found[:, k]) for k in range(1, p.versions)) else found
 
 
+def robustness(outputs: bench.Outputs, p: Any, indices: list[int], rows: list[int], inputs: Any, outs: Any) -> list[Picture]:
+    """The clean LR and one version a level, and what the method makes of each, of these rows of a batch."""
+    (clean, versions), (answer, of_versions) = inputs, outs
+    each = versions.shape[1]
+    found = []
+    for row in rows:
+        name = outputs.names[indices[row]]
+        columns = [("clean", clean, answer), *((spec, versions[level, 0], of_versions[level * each])
+                                               for level, spec in enumerate(levels(p)))]  # fmt: skip
+        for label, lr, sr in columns:
+            one, other = (x[row : row + 1] for x in (sr, answer))
+            note = "" if label == "clean" else f"{decibels(float(rms(one, other).square())):.1f} dB"
+            found.append(Picture(name, label, to_uint8(lr[row]).cpu().numpy(), of="lr"))
+            found.append(Picture(name, label, to_uint8(sr[row]).cpu().numpy(), note))
+    return found
+
+
 # ---------------------------------------------------------------- distances
 
 
@@ -172,14 +207,20 @@ def rms(a: Tensor, b: Tensor) -> Tensor:
     return 255 * (a - b).square().mean((1, 2, 3)).sqrt()
 
 
-def pairwise(versions: list[Tensor], distance: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
+def decibels(mean_square: Any) -> float:
+    """PSNR of a mean squared difference of grey levels; infinite for equal pictures."""
+    with np.errstate(divide="ignore"):
+        return float(10 * np.log10(255**2 / np.float64(mean_square)))
+
+
+def pairwise(versions: list[Tensor], distance: Distance) -> np.ndarray:
     """M tensors of B faces -> (B,): the mean distance over all pairs; 0 where there is no pair."""
     pairs = [distance(a, b) for i, a in enumerate(versions) for b in versions[:i]]
     mean = torch.stack(pairs).mean(0) if pairs else torch.zeros(len(versions[0]))
     return mean.double().cpu().numpy()
 
 
-def between(faces: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> float:
+def between(faces: Tensor, distance: Distance) -> float:
     """The mean distance over all pairs of different faces of a batch."""
     count = len(faces)
     rounds = [float(distance(faces, faces.roll(s, 0)).sum()) for s in range(1, count // 2 + 1)]

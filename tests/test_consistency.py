@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from bench.degradations.conditions import Jpeg, Noise
 from bench.methods.interpolation import Bicubic
-from bench.metrics.consistency import Consistency, area, levels
+from bench.metrics.consistency import Consistency, ConsistencyLpips, area, levels
 from conftest import smooth_images
 
 from bench.image import downsample, upsample
@@ -68,7 +68,7 @@ def test_constructed_methods_come_out_in_the_order_they_must():
         assert values == sorted(values) and values[0] < 0.7 * values[1] < 0.5 * values[2], part
     assert scores["denoising"].value < scores["bicubic"].value < scores["amplifying"].value
     assert scores["denoising"].extra["psnr"] > scores["bicubic"].extra["psnr"] > scores["amplifying"].extra["psnr"]
-    assert scores["bicubic"].directions == {"psnr": "higher"}
+    assert scores["bicubic"].directions == {"psnr": "higher", "psnr_to_clean": "higher"}
     assert scores["fading"].value < scores["denoising"].value
     assert scores["fading"].extra["relative"] == pytest.approx(scores["bicubic"].extra["relative"], rel=0.02)
 
@@ -80,13 +80,14 @@ def test_a_constant_output_is_not_rewarded():
 
 def test_a_method_that_copies_pixels_passes_everything_on():
     """nearest neighbour: every distance between outputs is the one between inputs, 16 times over."""
-    score = metric(severities=(3,), versions=4).score(outputs(nearest, lr=[np.full((3, 16, 16), 40 * i + 80, np.uint8) for i in range(4)],
-                                                             names=list("abcd")))  # fmt: skip
+    lr = [np.full((3, 16, 16), 40 * i + 80, np.uint8) for i in range(4)]
+    score = metric(severities=(3,), versions=4).score(outputs(nearest, lr=lr, names=list("abcd")))
     assert score.extra["sensitivity"] == pytest.approx(1, rel=1e-5)
     assert score.value == pytest.approx(3 * 2**0.5, rel=0.03), "two draws of noise differ by sigma sqrt(2)"
     assert score.extra["to_clean"] == score.extra["level0"] == pytest.approx(3, rel=0.03)
     assert score.extra["level0_input"] == pytest.approx(score.extra["level0"], rel=1e-5)
     assert score.extra["area"] == pytest.approx(score.extra["level0"] / 2, rel=1e-5), "a triangle from the origin"
+    assert score.extra["psnr_to_clean"] == pytest.approx(20 * np.log10(255 / 3), abs=0.2)
     assert score.extra["psnr"] == pytest.approx(20 * np.log10(255 / score.value), abs=0.01)
     assert score.extra["relative"] == pytest.approx(score.value / (200 / 3), rel=1e-4), "pairs differ by 40 to 120"
 
@@ -151,3 +152,39 @@ def test_a_degradation_that_changes_nothing_is_refused():
 
 def test_the_area_is_the_mean_height_of_the_curve():
     assert area(np.array([4.0, 2.0]), np.array([3.0, 3.0])) == pytest.approx((2 * 1.5 + 2 * 3) / 4)
+
+
+def test_the_robustness_figure_shows_clean_and_degraded_versions_of_the_first_faces():
+    given = outputs(bicubic)
+    found = metric(severities=(4, 16)).score(given).pictures
+    columns = [("clean", "lr"), ("clean", "sr"), ("noise[sigma=4]", "lr"), ("noise[sigma=4]", "sr")]
+    assert [(p.label, p.of) for p in found[:4]] == columns
+    assert {p.group for p in found} == {"face0", "face1"} and len(found) == 12
+    assert np.array_equal(found[0].image, given.lr[0]) and found[0].note == found[1].note == ""
+    answers = [p for p in found if p.of == "sr" and p.group == "face0"]
+    clean, weak, strong = (p.image.astype(float) for p in answers)
+    for one, picture in ((weak, answers[1]), (strong, answers[2])):
+        assert float(picture.note.split()[0]) == pytest.approx(10 * np.log10(255**2 / ((one - clean) ** 2).mean()), abs=0.2)
+
+
+def test_lpips_of_versions_is_the_packages_number(tmp_path, monkeypatch):
+    import torchvision
+
+    import bench.weights
+
+    file = tmp_path / "alexnet.pth"
+    torch.manual_seed(0)
+    torch.save(torchvision.models.alexnet().state_dict(), file)
+    monkeypatch.setattr(bench.weights, "path", lambda name: file)
+    given = outputs(bicubic, n=2)
+    chosen = ConsistencyLpips(override(Consistency.Params(), {"severities": (4, 9), "versions": 1}, "consistency"))
+    score = chosen.score(given)
+    from bench.perceptual import lpips
+
+    ((_, clean, versions),) = next(v for k, v in given.cache.items() if k[0] == "versions")
+    outs, model = [bicubic(v) for v in versions.flatten(0, 1)], lpips("alex")
+    with torch.no_grad():
+        assert score.per_image == pytest.approx(model(outs[0], outs[1], normalize=True).flatten().numpy(), rel=1e-4)
+        drift = [model(o, bicubic(clean), normalize=True).mean().item() for o in outs]
+    assert [score.extra["level0"], score.extra["level1"]] == pytest.approx(drift, rel=1e-4)
+    assert score.pictures == [] and 0 < score.extra["relative"] < 1
