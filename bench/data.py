@@ -134,15 +134,11 @@ def _read(
         raise UsageError(f"--{what.lower()} {source}: no such file or folder")
     if path.suffix == ".safetensors":
         sets = unpack(path)
-        bad = [
-            f"{n}"
-            for s in sets
-            for n, size, _ in s._places
-            if min(size) < least or size[0] % multiple or size[1] % multiple
-        ]
-        if bad:
+        sizes = [(name, size) for s in sets for name, size, _ in s._places]
+        unfit = [n for n, size in sizes if min(size) < least or size[0] % multiple or size[1] % multiple]
+        if unfit:
             raise UsageError(
-                f"{source}: {len(bad)} faces do not fit scale {multiple}, {bad[0]} for one; make it again from images"
+                f"{source}: {len(unfit)} faces do not fit scale {multiple}, {unfit[0]} for one; make it again from images"
             )
         return sets
     splits = list_files(path, what)

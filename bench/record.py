@@ -51,7 +51,9 @@ def record(bench: Bench, key: str, failures: list[dict[str, str]]) -> dict[str, 
         "pandas",
     )
     data = {"name": "embedded procedural faces" if bench.settings.hr is None else Path(bench.settings.hr).name}
-    for what, train, test in (("hr", bench.data.hr_train, bench.hr_test), ("lr", bench.data.lr_train, bench.lr_test)):
+    tested = {"hr": bench.artefacts.hr_test, "lr": bench.artefacts.lr_test}
+    for what, train in (("hr", bench.data.hr_train), ("lr", bench.data.lr_train)):
+        test = tested[what]
         if train is not None and test is not None:
             data[what] = {  # type: ignore[assignment]
                 "source": train.source, "train": len(train), "test": len(test), "size": train.extent,

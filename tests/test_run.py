@@ -149,12 +149,12 @@ def test_an_output_folder_that_cannot_be_written_is_an_error(bench, folders):
 def test_a_full_disk_is_one_line_and_loses_nothing(run, tmp_path, monkeypatch):
     assert run("bicubic", "--metrics", "mae")[0] == 0
     kept = sorted(p.name for p in (tmp_path / "out/.store/sr").iterdir())
-    from bench import run as harness
+    from bench import artefacts
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(harness, "write_faces", full)
+    monkeypatch.setattr(artefacts, "write_faces", full)
     code, _, err = run("bicubic,bilinear", "--metrics", "mae")
     assert code == 2 and "No space left on device" in err and len(err.strip().splitlines()) == 1
     assert sorted(p.name for p in (tmp_path / "out/.store/sr").iterdir()) == kept, "neither lost nor half-written"
