@@ -35,4 +35,11 @@ def bench_metrics():
             f"{__name__}.consistency:Consistency",
             "* distance between outputs for degraded versions of one face",
         ),
+        "consistency-lpips": (f"{__name__}.consistency:ConsistencyLpips", "the same in LPIPS; needs weights"),
+        "smoothness": (
+            f"{__name__}.smoothness:Smoothness",
+            "* how far a method's features move as its input degrades (Goswami 2020)",
+        ),
+        # the method alone
+        "cost": (f"{__name__}.cost:Cost", "* multiply-adds, parameters and memory of one face; faces a second"),
     }

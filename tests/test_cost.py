@@ -1,0 +1,51 @@
+"""Cost of inference: counts by hand, memory that does not depend on the run."""
+
+import numpy as np
+import pytest
+import torch
+from bench.metrics.cost import Cost, PeakMemory
+from torch import nn
+
+from bench.metric import Outputs
+
+KIB = 1024
+
+
+def score(upscale, parameters=0, side=16, **options):
+    lr = [np.zeros((3, side, side), np.uint8)] * 3
+    given = Outputs(sr=[], names=["a", "b", "c"], lr=lr, upscale=upscale, parameters=parameters)
+    with torch.inference_mode():
+        return Cost(Cost.Params(**options)).score(given)
+
+
+def test_multiply_adds_and_memory_are_those_counted_by_hand():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 48, 1), nn.PixelShuffle(4))
+    weights = 3 * 8 * 9 + 8 + 8 * 48 + 48
+    found = score(net, weights, batch=2, seconds=0)
+    assert found.value == 16 * 16 * (3 * 8 * 9 + 8 * 48)
+    assert found.extra["parameters"] == weights
+    side = 16 * 16 * 4  # bytes of a channel
+    most = 4 * (8 * 48 + 48) + 4 * (3 * 8 * 9 + 8) + side * (3 + 48 + 48)  # the shuffle, with its input and the LR
+    assert most * 0.9 <= found.extra["memory"] <= most * 1.1
+
+
+def test_memory_is_the_peak_of_what_is_alive_and_the_same_each_time():
+    with PeakMemory() as memory:
+        x = torch.zeros(KIB // 4)
+        y = x + 1
+        assert memory.now == 2 * KIB
+        z = y.view(2, -1)[0] * 2
+        del y
+        assert memory.now == 1.5 * KIB and memory.peak == 2.5 * KIB
+        del x, z
+    net = nn.Conv2d(3, 48, 3, padding=1)
+    assert score(net, seconds=0).extra == score(net, seconds=0, batch=4).extra
+
+
+def test_speed_is_measured_apart_from_what_every_run_repeats():
+    calls = []
+    found = score(lambda x: calls.append(len(x)) or x, batch=5, seconds=0)
+    assert calls == [1, 5, 5], "one to count, one to warm up, one to measure"
+    assert found.measured["faces_per_second"] > 0 and found.measured["batch"] == 5
+    assert not set(found.measured) & set(found.extra) and found.value == 0
+    assert found.extra["memory"] == pytest.approx(0)
