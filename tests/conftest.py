@@ -1,5 +1,6 @@
 """Fixtures: real faces where they lie beside the checkout, small made-up sets, a command to call."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import plugins
+from bench import plugins, weights
 from bench.cli import main
 from bench.image import write_image
 
@@ -63,6 +64,26 @@ def folders(tmp_path) -> tuple[Path, Path]:
             for index, image in enumerate(smooth_images(count, size, seed + len(split))):
                 write_image(folder / f"{split}{index:02d}.png", image)
     return tmp_path / "hr", tmp_path / "lr"
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A folder of weights with a manifest of its own: store(name, state) puts a file there."""
+    rows = []
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("BENCH_MANIFEST", str(tmp_path / "manifest.json"))
+
+    def put(name, state):
+        file = tmp_path / f"{name}.pth"
+        torch.save(state, file)
+        rows.append({"name": name, "file": file.name, "purpose": "random values", "url": "", "sha256": "",
+                     "bytes": file.stat().st_size, "licence": "", "opens": []})  # fmt: skip
+        (tmp_path / "manifest.json").write_text(json.dumps(rows))
+        weights.add([str(file)])
+        return file
+
+    (tmp_path / "manifest.json").write_text("[]")
+    return put
 
 
 PLUGIN = '''

@@ -31,26 +31,6 @@ def with_params(cls, **options):
     return cls(override(cls.Params(), options, cls.__name__))
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    """A folder of weights with a manifest of its own: store(name, state) puts a file there."""
-    rows = []
-    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setenv("BENCH_MANIFEST", str(tmp_path / "manifest.json"))
-
-    def put(name, state):
-        file = tmp_path / f"{name}.pth"
-        torch.save(state, file)
-        rows.append({"name": name, "file": file.name, "purpose": "random values", "url": "", "sha256": "",
-                     "bytes": file.stat().st_size, "licence": "", "opens": []})  # fmt: skip
-        (tmp_path / "manifest.json").write_text(json.dumps(rows))
-        weights.add([str(file)])
-        return file
-
-    (tmp_path / "manifest.json").write_text("[]")
-    return put
-
-
 def test_psnr_and_ssim_agree_with_scikit_image():
     skimage = pytest.importorskip("skimage.metrics")
     given = outputs()
