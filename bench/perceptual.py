@@ -62,16 +62,12 @@ class LpipsLoss:
 def lpips(net: str) -> torch.nn.Module:
     """The package's LPIPS with its own linear heads, its backbone filled from the local file. Raises MissingWeights."""
     import lpips
-    import torchvision
 
-    name = BACKBONES[net]
-    saved = torch.load(weights.path(name), map_location="cpu", weights_only=True)
+    saved = torch.load(weights.path(BACKBONES[net]), map_location="cpu", weights_only=True)
     model = lpips.LPIPS(net=net, pretrained=True, pnet_rand=True, verbose=False).eval()
-    backbone = getattr(torchvision.models, name)(weights=None)
-    backbone.load_state_dict(saved)
     # lpips cuts torchvision's `features` into slices and keeps each layer's index as its name there.
     for slice_name, part in model.net.named_children():
         if slice_name.startswith("slice"):
             for index, layer in part.named_children():
-                layer.load_state_dict(backbone.features[int(index)].state_dict())
+                layer.load_state_dict({name: saved[f"features.{index}.{name}"] for name in layer.state_dict()})
     return model.requires_grad_(False)
