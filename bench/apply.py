@@ -13,7 +13,7 @@ import torch
 from .data import FaceSet
 from .errors import UsageError
 from .image import read_image, to_uint8, write_image
-from .metric import batches
+from .metric import Score, batches
 from .model import Model
 from .plan import Recipe
 from .store import link, write_json
@@ -91,6 +91,19 @@ def load_weights(model: Model, path: Path) -> None:
         raise UsageError(
             f"{path}: not weights of {type(model).__name__} ({str(error).partition(chr(10))[0]})"
         ) from error
+
+
+def save_score(folder: Path, value: dict[str, Any], score: Score) -> None:
+    """score.json, and under figures/ a score's pictures, listed with their places in figures.json."""
+    write_json(folder / "score.json", {**value, "measured": score.measured})
+    if score.pictures:
+        (folder / "figures").mkdir()
+        listed = []
+        for index, picture in enumerate(score.pictures):
+            about = {"group": picture.group, "label": picture.label, "note": picture.note, "of": picture.of}
+            listed.append({**about, "file": f"{index:03d}.png"})
+            write_image(folder / "figures" / f"{index:03d}.png", picture.image)
+        write_json(folder / "figures" / "figures.json", listed)
 
 
 def write_faces(folder: Path, names: list[str], images: list[np.ndarray]) -> None:

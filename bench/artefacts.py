@@ -14,9 +14,9 @@ from . import plan, plugins
 from .apply import Failed, apply, checked, degrade, load_weights, read_faces, write_faces
 from .config import TEST_FACES, Settings
 from .data import Data, FaceSet
-from .image import upsample
+from .image import downsample, to_float, to_uint8, upsample
 from .metric import Outputs, Unavailable
-from .model import Model
+from .model import Method, Model
 from .plan import Plan, Recipe
 from .spec import parse
 from .store import Store, key_of
@@ -35,6 +35,7 @@ class Artefacts:
         self.lr_test = data.lr_test.subset(limit) if data.lr_test else None
         self.shared: dict[Any, Any] = {}  # reference statistics of the metrics
         self.load_model = lru_cache(maxsize=4)(self._load_model)
+        self.known = lru_cache(maxsize=256)(self._known)
         self.computed = 0
 
     def _load_model(self, recipe: Recipe) -> Model:
@@ -105,8 +106,17 @@ class Artefacts:
             hr = None
         outputs = self._outputs(sr, lr, hr, method.scale)
         outputs.upscale = lambda x: checked(self.load_model(method).infer(x), x, method)
-        if plugins.load("methods", method.name).features is not Model.__dict__.get("features"):
+        if plugins.load("methods", method.name).features is not Method.features:
             outputs.features = lambda x: self.load_model(method).features(x)  # type: ignore[operator]
+        return outputs
+
+    def method_outputs(self, method: Recipe) -> Outputs:
+        """The method itself and one LR face of the run's size."""
+        face = torch.from_numpy(self.hr_test.images()[0])[None]
+        lr = to_uint8(downsample(to_float(face), method.scale)).numpy()
+        outputs = self._outputs([], FaceSet.of(list(lr), self.hr_test.names[:1], ""), None, method.scale)
+        outputs.upscale = lambda x: checked(self.load_model(method).infer(x), x, method)
+        outputs.parameters = self.load_model(method).parameter_count()
         return outputs
 
     def _outputs(self, sr: list[np.ndarray], lr: FaceSet, hr: list[np.ndarray] | None, scale: int) -> Outputs:
@@ -124,18 +134,23 @@ class Artefacts:
             cache=self.shared,
         )
 
+    def _known(self, spec: str, scale: int) -> Recipe:
+        """The degradation of this name at ``scale``; where it has no such, at that of this run, or its first."""
+        wanted = parse(spec)
+        cls = plugins.load("degradations", wanted.name)
+        if scale not in cls.scales:
+            trained = (r.scale for r in self.plan.trained if r.kind == "degradations" and r.name == wanted.name)
+            scale = next(trained, cls.scales[0])
+        return plan.recipe("degradations", wanted, self.settings, self.data, scale=scale)
+
     def degrade(self, spec: str, images: torch.Tensor, scale: int = 1, seed: int = 0) -> torch.Tensor:
         """Outputs.degrade: any degradation that is not trained, or that this run trained.
 
         One that only makes LR from HR does so from the enlarged image where ``scale`` is 1.
         """
-        wanted = parse(spec)
-        cls = plugins.load("degradations", wanted.name)
-        if scale not in cls.scales:
-            known = (r.scale for r in self.plan.trained if r.kind == "degradations" and r.name == wanted.name)
-            images = upsample(images, (full := next(known, cls.scales[0])) // scale).clamp(0, 1)
-            scale = full
-        recipe = plan.recipe("degradations", wanted, self.settings, self.data, scale=scale)
+        recipe = self.known(spec, scale)
+        if recipe.scale != scale:
+            images = upsample(images, recipe.scale // scale).clamp(0, 1)
         if recipe.trains and not self.store.has("train", recipe.key):
             raise Unavailable(
                 f"{recipe.label} was not trained in this run; name it with --conditions or --degradations"

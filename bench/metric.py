@@ -32,7 +32,13 @@ class Outputs:
     features: Callable[[Tensor], Tensor | None] | None = None  # Method.features
     parameters: int | None = None  # of the method, as Method.parameter_count counts them
     degrade: Callable[..., Tensor] | None = None  # degrade(spec, images (B,3,H,W), scale=1, seed=0) -> (B,3,H/s,W/s)
-    cache: dict[Any, Any] = field(default_factory=dict)  # shared by the metrics of one run (reference statistics)
+    cache: dict[Any, Any] = field(default_factory=dict)  # shared by the metrics of one run (networks, references)
+
+    def keep(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made once in a run."""
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,10 @@ class Metric:
         """Names (see ``bench weights list``) of the pretrained files that it needs."""
         return ()
 
+    def degradations(self) -> tuple[str, ...]:
+        """The degradations that it makes versions with: what those learned is part of what it measures."""
+        return ()
+
     def protocol(self, outputs: Outputs) -> str:
         """How the number is made: reference set, resize, colour space, border, kernel, weights' hash."""
         raise NotImplementedError
@@ -107,3 +117,27 @@ def batches(*images: Images, size: int = 64, device: torch.device | str = "cpu")
             chunk = indices[start : start + size]
             stacked = (np.stack([column[i] for i in chunk]) for column in images)
             yield chunk, *(to_float(torch.from_numpy(array).to(device)) for array in stacked)
+
+
+def per_face(
+    measure: Callable[..., Tensor],
+    *images: Images,
+    size: int = 64,
+    device: torch.device | str = "cpu",
+    least: int = 1,
+    why: str = "",
+) -> Score:
+    """The score of ``measure``, batches (B, 3, H, W) -> (B,), over aligned lists. NaN: a face that cannot be measured.
+
+    Faces with a side below ``least`` px are left out. Raises Unavailable, saying ``why``, where no face is measured.
+    """
+    values = np.full(len(images[0]), np.nan)
+    large = [i for i, image in enumerate(images[0]) if min(image.shape[1:]) >= least]
+    if not large:
+        height, width = max(image.shape[1:] for image in images[0])
+        raise Unavailable(f"faces of {width}x{height} px are smaller than {least} px: {why}")
+    for indices, *batch in batches(*([column[i] for i in large] for column in images), size=size, device=device):
+        values[np.array(large)[indices]] = measure(*batch).double().flatten().cpu().numpy()
+    if np.isnan(values).all():
+        raise Unavailable(f"no face can be measured{why and ': '}{why}")
+    return Score(float(np.nanmean(values)), per_image=values)

@@ -102,6 +102,7 @@ def describe(bench: Bench, recipe: Recipe) -> dict[str, Any]:
         "key": recipe.key,
         "params": dataclasses.asdict(recipe.params),
         "training": training,
+        "measured": bench.measured.get(recipe.folder, {}),
     }
 
 

@@ -28,11 +28,12 @@ WORDS = {
     "upscale": "the method itself, not only its images",
     "degrade": "the harness's degradations",
     "features": "a method that exposes its features",
+    "parameters": "the method itself, not only its images",
 }
 
 
-def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[str, Any]], str]:
-    """A metric's rows (``key`` is what follows its label) and its protocol.
+def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[str, Any]], str, Score]:
+    """A metric's rows (``key`` is what follows its label), its protocol, and the score that they come from.
 
     Raises Unavailable where something that it needs is lacking, MetricFailed for a value that is not a number.
     """
@@ -44,7 +45,7 @@ def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[st
         protocol = metric.protocol(outputs)
     if not math.isfinite(score.value) and score.value != math.inf:
         raise MetricFailed(f"{label} gave {score.value}")
-    return score_rows(score, outputs.names, outputs.seed), protocol
+    return score_rows(score, outputs.names, outputs.seed), protocol, score
 
 
 def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]]:

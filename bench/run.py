@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, plan, plugins, record, weights
-from .apply import Failed, for_training, save_model, show_faces, show_folder
+from .apply import Failed, for_training, save_model, save_score, show_faces, show_folder
 from .artefacts import Artefacts
 from .config import CHECKPOINT_EVERY, Settings
 from .data import load
@@ -55,6 +55,7 @@ class Bench:
         self.artefacts = Artefacts(self.plan, self.data, self.settings, self.store, device, self.failed)
         self.training: dict[str, dict[str, Any]] = {}  # recipe key -> training.json
         self.unavailable: dict[str, str] = {}  # metric -> reason
+        self.measured: dict[str, dict[str, Any]] = {}  # method's folder -> metric -> what no other run repeats
 
     # ------------------------------------------------------------ the whole
 
@@ -69,6 +70,8 @@ class Bench:
             for done, (method, condition) in enumerate(cells, 1):
                 rows += self.cell(method, condition)
                 bar.advance(done)
+        for method in self.plan.methods:
+            rows += self.method_rows(method)
         rows += self.degradation_rows()
         self.write(rows)
         asked = {m.label for m in self.plan.measures if m.asked} & set(self.unavailable)
@@ -174,7 +177,8 @@ class Bench:
         rows = []
         for measure in self.plan.measures:
             if about(measure) == "sr":
-                rows += self.score(measure, head, f"{measure.label} of {name}", key, outputs)
+                place = f"{method.folder}/{condition.replace('/', '_')}"
+                rows += self.score(measure, head, f"{measure.label} of {name}", key, outputs, place)
         self.show(method, condition, folder)
         return rows
 
@@ -194,6 +198,16 @@ class Bench:
                     rows += self.score(measure, head, name, key, partial(self.artefacts.lr_outputs, recipe))
         return rows
 
+    def method_rows(self, method: Recipe) -> list[dict[str, Any]]:
+        """Metrics of a method itself, whatever it is tested on."""
+        rows: list[dict[str, Any]] = []
+        for measure in self.plan.measures:
+            if about(measure) == "method":
+                name, key = f"{measure.label} of {method.label}", key_of(method.key, self.settings.device)
+                given = partial(self.artefacts.method_outputs, method)
+                rows += self.score(measure, self.head(method, ""), name, key, given, method.folder)
+        return rows
+
     def head(self, method: Recipe | None, condition: str) -> dict[str, Any]:
         return {
             "method": method.name if method else "",
@@ -204,23 +218,35 @@ class Bench:
         }
 
     def score(
-        self, measure: Measure, head: dict[str, Any], name: str, key: str, outputs: Callable[[], Outputs]
+        self,
+        measure: Measure,
+        head: dict[str, Any],
+        name: str,
+        key: str,
+        outputs: Callable[[], Outputs],
+        place: str = "",
     ) -> list[dict[str, Any]]:
-        """One metric of one cell, from the store where it is there."""
+        """One metric of one cell, from the store where it is there; its pictures go to figures/METRIC/``place``."""
         base = {**head, "metric": measure.label, "direction": measure.metric.direction}
         if measure.label in self.unavailable:
             return [{**base, "status": "unavailable", "reason": self.unavailable[measure.label]}]
         try:
             files = [weights.file_hash(w) for w in measure.metric.required_weights()]
             references = [self.data.train_fingerprint, self.data.hr_test.fingerprint]
-            key = key_of("score", measure.key, key, references, files, self.settings.seed)
+            bases = [self.artefacts.known(spec, 1).key for spec in measure.metric.degradations()]
+            key = key_of("score", measure.key, key, references, files, bases, self.settings.seed)
             if not self.store.has("score", key):
                 begin = time.monotonic()
-                rows, protocol = evaluate(measure.metric, measure.label, outputs())
+                rows, protocol, score = evaluate(measure.metric, measure.label, outputs())
                 value = {"rows": rows, "protocol": protocol, "seconds": round(time.monotonic() - begin, 3)}
-                self.store.put("score", key, lambda folder: write_json(folder / "score.json", value))
+                self.store.put("score", key, lambda folder: save_score(folder, value, score))
                 self.artefacts.computed += 1
-            kept = json.loads((self.store.path("score", key) / "score.json").read_text())
+            folder = self.store.path("score", key)
+            kept = json.loads((folder / "score.json").read_text())
+            if kept.get("measured"):
+                self.measured.setdefault(place, {})[measure.label] = kept["measured"]
+            for file in (folder / "figures").glob("*"):
+                link(file, self.out / "figures" / measure.label / place / file.name)
         except MissingWeights as error:
             self.unavailable[measure.label] = str(error)
             return [{**base, "status": "unavailable", "reason": str(error)}]

@@ -275,7 +275,7 @@ def score(sr: str, hr: str | None, lr: str | None, metrics: str, out: str | None
         metric: Metric = measure.metric
         base = {**head, "metric": measure.label, "direction": metric.direction}
         try:
-            found, protocol = evaluate(metric, measure.label, outputs)
+            found, protocol, _ = evaluate(metric, measure.label, outputs)
         except (MissingWeights, Unavailable) as error:
             rows.append({**base, "status": "unavailable", "reason": str(error)})
             code = max(code, int(measure.asked))

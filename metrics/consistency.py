@@ -50,6 +50,9 @@ class Consistency(bench.Metric):
         """What is compared of (B, 3, H, W) images, (B, ...), and the distance (B,) of two of those."""
         return (lambda images: images), rms
 
+    def degradations(self) -> tuple[str, ...]:
+        return tuple(levels(self.params))
+
     def protocol(self, outputs: bench.Outputs) -> str:
         p = self.params
         return (
@@ -118,9 +121,7 @@ class ConsistencyLpips(Consistency):
 
     def load(self, outputs: bench.Outputs) -> tuple[Look, Distance]:
         """LPIPS is a squared distance: of features, each layer's weighted by its linear head over its positions."""
-        if "lpips features" not in outputs.cache:
-            outputs.cache["lpips features"] = LpipsLoss("alex", outputs.device)
-        lpips: Any = outputs.cache["lpips features"]
+        lpips: Any = outputs.keep("lpips features", lambda: LpipsLoss("alex", outputs.device))
         weights = [head.model[-1].weight.sqrt() for head in lpips.model.lins]  # (1, C, 1, 1), none is negative
 
         def look(images: Tensor) -> Tensor:
@@ -130,6 +131,23 @@ class ConsistencyLpips(Consistency):
             return torch.cat([(f * w).flatten(1) / f[0, 0].numel() ** 0.5 for f, w in layers], 1)
 
         return look, lambda a, b: (a - b).square().sum(1)
+
+
+class ConsistencyIdentity(Consistency):
+    """``consistency`` in identity, 1 - cosine of ArcFace embeddings: do the outputs stay one person?"""
+
+    default = False
+    unit = "1 - cosine of ArcFace embeddings"
+    pictures = 0
+
+    def required_weights(self) -> tuple[str, ...]:
+        return ("arcface",)
+
+    def load(self, outputs: bench.Outputs) -> tuple[Look, Distance]:
+        from .identity import arcface, embed
+
+        model = outputs.keep("arcface", lambda: arcface().to(outputs.device))
+        return (lambda images: embed(model, images)), (lambda a, b: 1 - (a * b).sum(1))
 
 
 # ---------------------------------------------------------------- versions

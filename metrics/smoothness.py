@@ -40,6 +40,9 @@ class Smoothness(bench.Metric):
     paper = PAPER
     Params = Params
 
+    def degradations(self) -> tuple[str, ...]:
+        return (self.params.degradation,)
+
     def protocol(self, outputs: bench.Outputs) -> str:
         p = self.params
         return (
