@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from bench.degradations.conditions import Jpeg, Noise
 from bench.methods.interpolation import Bicubic
-from bench.metrics.consistency import Consistency, ConsistencyLpips, area, levels
+from bench.metrics.consistency import Consistency, ConsistencyIdentity, ConsistencyLpips, area, levels
 from conftest import smooth_images
 
 from bench.image import downsample, upsample
@@ -188,3 +188,17 @@ def test_lpips_of_versions_is_the_packages_number(tmp_path, monkeypatch):
         drift = [model(o, bicubic(clean), normalize=True).mean().item() for o in outs]
     assert [score.extra["level0"], score.extra["level1"]] == pytest.approx(drift, rel=1e-4)
     assert score.pictures == [] and 0 < score.extra["relative"] < 1
+
+
+def test_identity_of_versions_is_one_less_the_cosine(monkeypatch):
+    from bench.metrics import identity
+
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 112 * 112, 8)).requires_grad_(False)
+    monkeypatch.setattr(identity, "arcface", lambda: net)
+    given = outputs(bicubic, n=2)
+    chosen = ConsistencyIdentity(override(Consistency.Params(), {"severities": (16,), "versions": 2}, "consistency"))
+    score = chosen.score(given)
+    ((_, _, versions),) = next(v for k, v in given.cache.items() if k[0] == "versions")
+    a, b = (identity.embed(net, bicubic(v)).numpy() for v in versions[0])
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert score.per_image == pytest.approx(1 - cosine, rel=1e-4) and chosen.required_weights() == ("arcface",)
