@@ -162,10 +162,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
             raise
-        print(
-            f"bench: {error.filename or 'writing'}: {error.strerror}; free space or choose another folder",
-            file=sys.stderr,
-        )
+        place = error.filename or options.get("out") or "the output"
+        print(f"bench: {place}: {error.strerror}; free space or choose another folder", file=sys.stderr)
         return 2
 
 
