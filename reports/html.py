@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .tables import QUICK, build, letter, read, split
+from . import consistency
+from .contents import Contents, contents, summary
+from .figures import rank_plot, shade, stroke
+from .pictures import SIDE, embedded
+from .statistics import describe, p_text
+from .tables import QUICK, letter, split
 
 FACES = 6  # rows of the picture grid of each condition, fewer where the page would grow past PICTURES
 PICTURES = 4_000_000  # bytes of all pictures together, before base64 adds a third
-SIDE = 256  # px; a larger picture is shown reduced
 FULL_REFERENCE = ("psnr", "ssim", "lpips", "dists")  # an `ok` value of these proves that a condition has ground truth
 POINTS = 200  # of a curve; longer ones are averaged
 
@@ -21,12 +23,24 @@ def render(runs: list[Path], out: Path) -> list[Path]:
     """Write the page of one run or of several side by side."""
     from jinja2 import Environment, PackageLoader
 
-    rows, records = read(runs)
+    found = contents(runs)
+    rows, records = found.rows, found.records
+    colours: dict[str, int] = {}
     page = Environment(loader=PackageLoader("bench.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"thousands": thousands, "when": when, "duration": duration}
+    page.filters |= {"thousands": thousands, "when": when, "duration": duration, "shade": shade, "stroke": stroke, "p": p_text}
     entries = protocols(rows)
     text = page.get_template("report.html.j2").render(
-        tables=build(rows),
+        tables=found.of("results"),
+        domain=found.of("degradations"),
+        consistency=[*found.of("consistency"), *found.of("smoothness")],
+        ranks=found.of("ranks"),
+        agreement=found.of("agreement"),
+        cost=found.of("cost"),
+        summary=summary(found.tables),
+        rank_plots=rank_plots(found),
+        charts=consistency.curves(found.tables, rows, colours),
+        colours=colours,
+        robustness=consistency.robustness(runs, records),
         grids=grids(runs, records, rows),
         curves=[c for record in records for c in curves(record)],
         records=records,
@@ -43,6 +57,19 @@ def render(runs: list[Path], out: Path) -> list[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     return [out]
+
+
+def rank_plots(found: Contents) -> list[dict[str, Any]]:
+    """Per condition a plot of the mean ranks by each metric, and the p values of all pairs."""
+    made: dict[str, list[dict[str, Any]]] = {}
+    for contest in found.contests:
+        names, result = contest.names(found.tables), contest.found
+        plot = rank_plot(contest.title, names, list(result.ranks), result.difference)
+        pairs = [(names[i], names[j], result.p[i, j]) for i in range(len(names)) for j in range(i + 1, len(names))]
+        made.setdefault(contest.condition, []).append(
+            {"title": contest.title, "svg": plot, "about": describe(result), "pairs": pairs, "n": result.n}
+        )
+    return [{"condition": condition, "plots": plots} for condition, plots in made.items()]
 
 
 def thousands(n: Any) -> str:
@@ -144,22 +171,6 @@ def spread(names: list[str], count: int) -> list[str]:
 
 def weight(file: Path) -> int:
     return min(file.stat().st_size, SIDE * SIDE * 2) if file.is_file() else 0
-
-
-def embedded(file: Path) -> str:
-    """A picture as a data URI, no larger than SIDE; empty where there is none."""
-    if not file.is_file():
-        return ""
-    data = file.read_bytes()
-    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")  # of a PNG's header
-    if max(width, height) > SIDE:
-        from PIL import Image
-
-        image, small = Image.open(io.BytesIO(data)), io.BytesIO()
-        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        image.save(small, "PNG")
-        data = small.getvalue()
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def curves(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,17 @@ from typing import Any
 
 QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
 ARROWS = {"higher": "↑", "lower": "↓"}
-NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lr-psnr": "LR-PSNR", "lpips": "LPIPS", "dists": "DISTS", "nima": "NIMA",
-         "fid": "FID", "swd": "SWD", "fid-lr": "FID (LR)", "swd-lr": "SWD (LR)",
-         "swd-lr-gain": "SWD (LR) below bicubic"}  # fmt: skip
-DIGITS = {"psnr": 2, "lr-psnr": 2, "ssim": 4, "lpips": 4, "dists": 4, "nima": 3, "fid": 2, "fid-lr": 2, "swd": 1,
-          "swd-lr": 1, "swd-lr-gain": 1, "consistency": 2}  # decimals of a metric's values; others 3  # fmt: skip
+NAMES = {"psnr": "PSNR", "ssim": "SSIM", "ms-ssim": "MS-SSIM", "lr-psnr": "LR-PSNR", "nlpd": "NLPD", "lpips": "LPIPS",
+         "dists": "DISTS", "identity": "Identity", "nima": "NIMA", "musiq": "MUSIQ", "topiq-face": "TOPIQ-face",
+         "niqe": "NIQE", "brisque": "BRISQUE", "piqe": "PIQE", "nrqm": "NRQM", "pi": "PI", "fid": "FID", "kid": "KID",
+         "swd": "SWD", "fid-lr": "FID (LR)", "swd-lr": "SWD (LR)", "swd-lr-gain": "SWD (LR) below bicubic",
+         "consistency": "Consistency"}  # fmt: skip
+# Decimals of a metric's values; of others 3.
+DIGITS = {"psnr": 2, "lr-psnr": 2, "ssim": 4, "ms-ssim": 4, "lpips": 4, "dists": 4, "nima": 3, "fid": 2, "fid-lr": 2, "swd": 1,
+          "swd-lr": 1, "swd-lr-gain": 1, "consistency": 2, "consistency-lpips": 4}  # fmt: skip
+FAMILIES = ("consistency", "smoothness", "cost")  # of metrics with tables of their own
+PREFIX = {"consistency-lpips": "LPIPS", "consistency-identity": "identity"}
+PARTS = {"psnr": "PSNR", "psnr_to_clean": "PSNR to clean"}  # as their columns say; others as they are written
 DETAIL = "level"  # parts of a value named so stay in results.csv
 RECORD: dict[str, Any] = {
     "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},
@@ -39,13 +46,18 @@ def split(metric: str) -> tuple[str, str, str]:
 class Column:
     metric: str
     direction: str
+    kind: str = "results"
 
     @property
     def title(self) -> str:
         """The metric as the field writes it, with its arrow; a part of a metric by its own name."""
         name, options, part = split(self.metric)
         head = NAMES.get(name, name)
-        head = part.replace("_", " ") if part else f"{head} [{options}]" if options else head
+        head = PARTS.get(part, part.replace("_", " ")) if part else f"{head} [{options}]" if options else head
+        if self.kind in ("consistency", "smoothness"):
+            head = head if part else "between" if self.kind == "consistency" else "moved"
+            head = f"{PREFIX[name]}: {head}" if name in PREFIX else head
+            head = f"{head} [{options}]" if options else head
         return f"{head} {ARROWS.get(self.direction, '')}".strip()
 
 
@@ -63,6 +75,7 @@ class Cell:
     protocol: str = ""
     rank: int = 0
     note: str = ""
+    tied: bool = False  # not significantly different from the best
 
     @property
     def detail(self) -> str:
@@ -79,6 +92,7 @@ class Row:
     degradation: str
     cells: list[Cell]
     run: str = ""
+    key: tuple[str, ...] = ()  # see competitor
 
 
 @dataclass
@@ -89,6 +103,14 @@ class Table:
     title: str = ""
     notes: list[str] = field(default_factory=list)  # footnotes a, b, ...: why values are missing
     remark: str = ""  # what a reader must know before comparing rows
+    kind: str = "results"  # results, degradations, consistency, smoothness, ranks, agreement, cost
+
+    @property
+    def stem(self) -> str:
+        """The name of its file."""
+        words = [] if self.kind == "results" else [self.kind]
+        words += [self.condition] if self.condition else [] if words else [self.title]
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words)).strip("_")
 
     @property
     def trained(self) -> bool:
@@ -103,6 +125,8 @@ class Table:
     @property
     def faces(self) -> str:
         """How many faces the values are of, as ``n = 64 faces``, with the metrics that differ from most."""
+        if self.kind in ("agreement", "cost"):
+            return ""
         counts = {c.title: {r.cells[i].n for r in self.rows if r.cells[i].value is not None} - {0}
                   for i, c in enumerate(self.columns) if not split(c.metric)[2]}  # fmt: skip
         common = Counter(n for seen in counts.values() for n in seen).most_common(1)
@@ -120,8 +144,6 @@ def read(runs: list[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     Rows of runs on the same faces have the same ``faces``. What a record lacks is filled in, so that old records and
     folders without one render too.
     """
-    import pandas as pd
-
     rows, records = [], []
     for folder in runs:
         file = folder / "run.json"
@@ -131,15 +153,21 @@ def read(runs: list[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         records.append(record)
     for folder, record, name in zip(runs, records, names(runs, records), strict=True):
         record["run"] = name
-        parquet = folder / "results.parquet"
-        table = (
-            pd.read_parquet(parquet) if parquet.exists() else pd.read_csv(folder / "results.csv", keep_default_na=False)
-        )
-        table = table[table["image"].fillna("") == ""]
         prints = [record["data"].get(what, {}).get("fingerprint") for what in ("hr", "lr")]
-        faces = str(prints) if any(prints) else name
-        rows += [{**row, "run": name if len(runs) > 1 else "", "faces": faces} for row in table.to_dict("records")]
+        record["faces"] = str(prints) if any(prints) else name
+        table = results(folder)
+        table = table[table["image"].fillna("") == ""]
+        more = {"run": name if len(runs) > 1 else "", "faces": record["faces"]}
+        rows += [{**row, **more} for row in table.to_dict("records")]
     return rows, records
+
+
+def results(folder: Path) -> Any:
+    """A run's results as a data frame."""
+    import pandas as pd
+
+    parquet = folder / "results.parquet"
+    return pd.read_parquet(parquet) if parquet.exists() else pd.read_csv(folder / "results.csv", keep_default_na=False)
 
 
 def names(runs: list[Path], records: list[dict[str, Any]]) -> list[str]:
@@ -154,33 +182,58 @@ def names(runs: list[Path], records: list[dict[str, Any]]) -> list[str]:
 
 
 def build(rows: list[dict[str, Any]]) -> list[Table]:
-    """Tables in the order of the rows; the LR-domain rows (no method) make one of their own, at the end."""
-    methods = [r for r in rows if r["method"]]
+    """The results under each condition, in the order of the rows; after them the families' own tables, ``kind``."""
+    methods = [r for r in rows if r["method"] and family(r["metric"]) != "cost"]
+    conditions = list(dict.fromkeys(r["condition"] for r in methods))
     tables = []
-    for condition in dict.fromkeys(r["condition"] for r in methods):
-        inside = [r for r in methods if r["condition"] == condition]
+    for condition in conditions:
+        inside = [r for r in methods if r["condition"] == condition and headline(r["metric"])]
         tables.append(_table(condition, inside, f"Tested on {condition}" if condition else "Measured"))
+    for condition in conditions:
+        inside = [r for r in methods if r["condition"] == condition and family(r["metric"])]
+        for kind in FAMILIES[:2]:
+            have = {competitor(r) for r in inside if family(r["metric"]) == kind and r["status"] == "ok"}
+            mine = [r for r in inside if family(r["metric"]) == kind and (kind == "consistency" or competitor(r) in have)]
+            if have:
+                tables.append(_table(condition, mine, f"{kind.capitalize()} on {condition}", kind))
     domain = [{**r, "method": r["condition"], "degradation": ""} for r in rows if not r["method"]]
     if any(r["status"] == "ok" for r in domain):
-        tables.append(_table("", domain, "How close each degradation's LR is to the real LR"))
+        title = "How close each degradation's LR is to the real LR"
+        tables.append(_table("", domain, title, "degradations"))
     return tables
 
 
-def _table(condition: str, rows: list[dict[str, Any]], title: str) -> Table:
+def family(metric: str) -> str:
+    """The family whose tables show the metric in full; empty for the others."""
+    return next((f for f in FAMILIES if split(metric)[0].startswith(f)), "")
+
+
+def headline(metric: str) -> bool:
+    """Whether it stands among the results; of a family only consistency's value does."""
+    name, _, part = split(metric)
+    return not family(metric) or (name == "consistency" and not part)
+
+
+def competitor(row: Any) -> tuple[str, ...]:
+    """What a row of a table is about: run, faces, method, options, what it was trained on."""
+    return tuple(str(row[k]) for k in ("run", "faces", "method", "variant", "degradation"))
+
+
+def _table(condition: str, rows: list[dict[str, Any]], title: str, kind: str = "results") -> Table:
     found: dict[tuple[str, ...], dict[str, Cell]] = {}
     columns: dict[str, Column] = {}
     for row in rows:
         if split(row["metric"])[2].startswith(DETAIL):
             continue
-        columns.setdefault(row["metric"], Column(row["metric"], row["direction"]))
-        key = (row["run"], row["faces"], row["method"], row["variant"], row["degradation"])
-        found.setdefault(key, {})[row["metric"]] = cell(row)
-    table = Table(condition, list(columns.values()), title=title)
+        columns.setdefault(row["metric"], Column(row["metric"], row["direction"], kind))
+        found.setdefault(competitor(row), {})[row["metric"]] = cell(row)
+    table = Table(condition, list(columns.values()), title=title, kind=kind)
     groups: dict[str, list[Row]] = {}
-    for (run, faces, method, variant, degradation), cells in found.items():
+    for key, cells in found.items():
+        run, faces, method, variant, degradation = key
         # A method's label says its options already, where it was written with them.
         label = f"{method} ({variant})" if variant and "[" not in method else method
-        row_ = Row(label, degradation, [cells.get(m, Cell("—", status="missing")) for m in columns], run)
+        row_ = Row(label, degradation, [cells.get(m, Cell("—", status="missing")) for m in columns], run, key)
         table.rows.append(row_)
         groups.setdefault(faces, []).append(row_)
     for group in groups.values():
@@ -204,7 +257,7 @@ def cell(row: dict[str, Any]) -> Cell:
     if row["status"] != "ok":
         return Cell("—", status=row["status"], reason=" ".join(str(row["reason"]).split()) or "no reason was given")
     value, (name, _, part) = float(row["value"]), split(row["metric"])
-    digits = 3 if part == "sensitivity" else DIGITS.get(name, 3)
+    digits = 3 if part in ("sensitivity", "relative") else DIGITS.get(name, 3)
     low, high = row["ci_low"], row["ci_high"]
     ci = None if low in (None, "") or math.isnan(float(low)) else (float(low), float(high))
     half = f"{(ci[1] - ci[0]) / 2:.{digits}f}" if ci else ""

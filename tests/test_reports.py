@@ -1,5 +1,6 @@
 """Reports: marks, footnotes, escaping, a page that stands alone, and honest pictures."""
 
+import base64
 import json
 import re
 from html.parser import HTMLParser
@@ -230,7 +231,7 @@ def test_pictures_are_spread_over_the_faces_and_bounded_in_number_and_size(make_
     monkeypatch.setattr(html, "PICTURES", 1)
     assert len([p for p in Links(page(run)).pictures if p.endswith(", LR")]) == 2, "one a condition"
     picture(run / "large.png", 600, 9)
-    data = html.base64.b64decode(html.embedded(run / "large.png").partition(",")[2])
+    data = base64.b64decode(html.embedded(run / "large.png").partition(",")[2])
     assert int.from_bytes(data[16:20], "big") == html.SIDE
 
 

@@ -1,0 +1,59 @@
+"""All that a report shows, in its order; every format renders this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .cost import cost_table
+from .statistics import Contest, agreements, contests, mark, rank_tables
+from .tables import Table, build, letter, read
+
+
+@dataclass(frozen=True)
+class Contents:
+    rows: list[dict[str, Any]]  # set-level rows of results.csv
+    records: list[dict[str, Any]]  # run.json
+    tables: list[Table]
+    contests: list[Contest]
+
+    def of(self, kind: str) -> list[Table]:
+        return [t for t in self.tables if t.kind == kind]
+
+
+def contents(runs: list[Path]) -> Contents:
+    """Tables of results, then of LR, consistency, ranks, agreement of metrics and cost; the first ones with marks."""
+    rows, records = read(runs)
+    tables = build(rows)
+    found = contests(runs, records)
+    mark(tables, found)
+    for table in tables:
+        remarks = [c.found.remark for c in found if table.kind == "results" and c.condition == table.condition]
+        table.remark = " ".join([*filter(None, [table.remark]), *dict.fromkeys(filter(None, remarks))])
+    cost = cost_table(rows, records)
+    for one in (c for t in cost for r in t.rows for c in r.cells if c.reason):
+        notes = cost[0].notes
+        if one.reason not in notes:
+            notes.append(one.reason)
+        one.note = letter(notes.index(one.reason))
+    more = [*rank_tables(tables, found), *(t for t, _ in agreements(tables)), *cost]
+    order = ("results", "degradations", "consistency", "smoothness", "ranks", "agreement", "cost")
+    return Contents(rows, records, sorted([*tables, *more], key=lambda t: order.index(t.kind)), found)
+
+
+def summary(tables: list[Table]) -> dict[str, Any] | None:
+    """Who is best where: a row a condition, a column a metric. None where no two methods were compared."""
+    shown = [t for t in tables if t.kind == "results"]
+    heads = {c.metric: c.title for t in shown for c in t.columns}
+    rows = []
+    for table in shown:
+        cells: dict[str, dict[str, Any]] = {}
+        for index, column in enumerate(table.columns):
+            best = [r for r in table.rows if r.cells[index].rank == 1]
+            tied = [r.label for r in table.rows if r.cells[index].tied]
+            if best:
+                cells[column.metric] = {"best": list(dict.fromkeys(r.label for r in best)), "tied": tied}
+        rows.append({"condition": table.condition, "cells": cells})
+    heads = {m: t for m, t in heads.items() if any(m in r["cells"] for r in rows)}
+    return {"heads": heads, "rows": rows} if heads else None
