@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from .metric import Metric, Outputs, Score, Unavailable, batches
+    from .metric import Metric, Outputs, Score, Unavailable, batches, per_face
     from .model import Augment, Batch, Degradation, Method, Model, Stage
 
 __version__ = "0.1.0"
@@ -24,11 +24,12 @@ __all__ = [
     "Unavailable",
     "batches",
     "hookimpl",
+    "per_face",
 ]
 
 _HOME = {
     **dict.fromkeys(("Augment", "Batch", "Degradation", "Method", "Model", "Stage"), "model"),
-    **dict.fromkeys(("Metric", "Outputs", "Score", "Unavailable", "batches"), "metric"),
+    **dict.fromkeys(("Metric", "Outputs", "Score", "Unavailable", "batches", "per_face"), "metric"),
 }
 
 

@@ -19,13 +19,7 @@ class FeatureLoss:
     """
 
     def __init__(self, net: str, layers: int, device: torch.device) -> None:
-        import torchvision
-
-        with torch.device("meta"):
-            features = getattr(torchvision.models, net)().features[:layers]
-        saved = torch.load(weights.path(net), map_location="cpu", weights_only=True)
-        features.load_state_dict({n: saved[f"features.{n}"] for n in features.state_dict()}, assign=True)
-        self.layers = features.to(device).eval().requires_grad_(False)
+        self.layers = backbone(net)[:layers].to(device)
         self.mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(3, 1, 1)  # of ImageNet (torchvision)
         self.std = torch.tensor([0.229, 0.224, 0.225], device=device).view(3, 1, 1)
 
@@ -59,15 +53,26 @@ class LpipsLoss:
         return torch.stack([head((a - b).square()).mean() for head, a, b in pairs]).sum()
 
 
+def backbone(name: str) -> torch.nn.Sequential:
+    """The feature layers of torchvision's network of this name, from the local file. Raises MissingWeights."""
+    import torchvision
+
+    saved = weights.load(name)
+    with torch.device("meta"):
+        features = getattr(torchvision.models, name)().features
+    features.load_state_dict({key: saved[f"features.{key}"] for key in features.state_dict()}, assign=True)
+    return features.eval().requires_grad_(False)
+
+
 def lpips(net: str) -> torch.nn.Module:
     """The package's LPIPS with its own linear heads, its backbone filled from the local file. Raises MissingWeights."""
-    import lpips
+    from types import SimpleNamespace
+    from unittest.mock import patch
 
-    saved = torch.load(weights.path(BACKBONES[net]), map_location="cpu", weights_only=True)
-    model = lpips.LPIPS(net=net, pretrained=True, pnet_rand=True, verbose=False).eval()
-    # lpips cuts torchvision's `features` into slices and keeps each layer's index as its name there.
-    for slice_name, part in model.net.named_children():
-        if slice_name.startswith("slice"):
-            for index, layer in part.named_children():
-                layer.load_state_dict({name: saved[f"features.{index}.{name}"] for name in layer.state_dict()})
-    return model.requires_grad_(False)
+    import lpips
+    import torchvision
+
+    name = BACKBONES[net]
+    features = backbone(name)
+    with patch.object(torchvision.models, name, lambda **_: SimpleNamespace(features=features)):
+        return lpips.LPIPS(net=net, pretrained=True, pnet_rand=True, verbose=False).eval().requires_grad_(False)

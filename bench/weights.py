@@ -57,6 +57,13 @@ def path(name: str) -> Path:
     return file
 
 
+def load(name: str) -> Any:
+    """What these weights' file holds: tensors and plain values alone, on the CPU. Raises as ``path``."""
+    import torch
+
+    return torch.load(path(name), map_location="cpu", weights_only=True)
+
+
 def file_hash(name: str) -> str:
     """The first 16 hex digits of the file's SHA-256, for protocols."""
     file = path(name)

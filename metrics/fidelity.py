@@ -1,26 +1,37 @@
-"""Fidelity to the ground truth: PSNR and SSIM as pyiqa computes them."""
+"""Fidelity to the ground truth, by pyiqa: PSNR, SSIM, MS-SSIM, NLPD; and to the LR input."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import bench
 from bench.image import downsample
 
+SPACES = {
+    "y": "Y of BT.601, 0-255 (pyiqa's)",
+    "ycbcr": "Y of BT.601, 16-235 (MATLAB's rgb2ycbcr)",
+    "rgb": "RGB",
+}
+WINDOW = 11  # px: side of SSIM's Gaussian window (Wang 2004)
+MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first (Wang 2003, section 3.2)
+
 
 @dataclass(frozen=True)
 class Params:
-    color: Literal["y", "rgb"] = "y"  # Y of ITU-R BT.601 (16-235), the field's habit, or all three channels
+    color: Literal["y", "ycbcr", "rgb"] = "y"  # luma over 0-255; over 16-235, as MATLAB: 1.3 dB more; all channels
     border: int = 0  # pixels cut off at each side before measuring
 
 
 class _Fidelity(bench.Metric):
-    direction = "higher"
+    direction: ClassVar[Literal["higher", "lower"]] = "higher"
     needs = ("hr",)
     Params = Params
     formula: ClassVar[str] = ""
+    least: ClassVar[int] = 1  # px: side of the smallest face, without its border
+    why: ClassVar[str] = ""
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
         """(B, 3, H, W) twice -> (B,)."""
@@ -28,22 +39,25 @@ class _Fidelity(bench.Metric):
 
     def protocol(self, outputs: bench.Outputs) -> str:
         p = self.params
-        colour = "Y channel (BT.601)" if p.color == "y" else "RGB"
-        return f"{self.formula}, {colour}, border {p.border} px, 8-bit images against the HR of the same face, by pyiqa"
+        space = SPACES[getattr(p, "color", "y")]
+        return f"{self.formula}, {space}, border {p.border} px, 8-bit images against the HR of the same face, by pyiqa"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        return self.measure(outputs, outputs.sr, outputs.hr)
-
-    def measure(self, outputs: bench.Outputs, first: Any, second: Any) -> bench.Score:
-        values = np.empty(len(first))
+        assert outputs.hr is not None
         border = self.params.border
-        for indices, a, b in bench.batches(first, second, device=outputs.device):
-            if border:
-                a, b = (x[..., border:-border, border:-border] for x in (a, b))
-            if min(a.shape[-2:]) < 11:
-                raise bench.Unavailable(f"faces of {a.shape[-1]}x{a.shape[-2]} px are too small")
-            values[indices] = self.compare(a, b).double().cpu().numpy()
-        return bench.Score(float(values.mean()), per_image=values)
+
+        def inside(sr: Tensor, hr: Tensor) -> Tensor:
+            return self.compare(*(F.pad(x, [-border] * 4) for x in (sr, hr)))
+
+        least = self.least + 2 * border
+        return bench.per_face(inside, outputs.sr, outputs.hr, device=outputs.device, least=least, why=self.why)
+
+    def channels(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, 1 or 3, H, W) float64, whole grey levels of 0-255."""
+        from pyiqa.archs.func_util import preprocess_rgb
+
+        color = self.params.color
+        return preprocess_rgb(images, color != "rgb", 255, "yiq" if color == "y" else color).double()
 
 
 class Psnr(_Fidelity):
@@ -54,25 +68,89 @@ class Psnr(_Fidelity):
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
         from pyiqa.archs.psnr_arch import psnr
 
-        return psnr(sr, hr, test_y_channel=self.params.color == "y", data_range=1.0)
+        color = self.params.color
+        return psnr(sr, hr, color != "rgb", data_range=1.0, color_space="yiq" if color == "y" else color)
 
 
 class Ssim(_Fidelity):
-    """Structural similarity (Wang 2004): Gaussian window 11 px, sigma 1.5, no downsampling."""
+    """Structural similarity (Wang 2004): Gaussian window of 11 px, sigma 1.5, no downsampling."""
 
+    paper = "Wang et al.: Image quality assessment: from error visibility to structural similarity, TIP 2004"
     formula = "SSIM, Gaussian window 11x11, sigma 1.5, K = (0.01, 0.03)"
+    least, why = WINDOW, "SSIM's window does not fit"
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
-        from pyiqa.archs.ssim_arch import SSIM
+        from pyiqa.archs.ssim_arch import ssim
 
-        return SSIM(channels=1 if self.params.color == "y" else 3, test_y_channel=self.params.color == "y").to(sr)(
-            sr, hr
+        return ssim(self.channels(sr), self.channels(hr), data_range=255)
+
+
+class MsSsim(Ssim):
+    """Multi-scale SSIM (Wang 2003) with as many of its five scales as the face has room for, their weights summing to 1.
+
+    Five scales need 176 px, four 88, three 44; the window's 11 px must fit into the coarsest.
+    """
+
+    default = False
+    paper = "Wang, Simoncelli, Bovik: Multiscale structural similarity for image quality assessment, Asilomar 2003"
+
+    def protocol(self, outputs: bench.Outputs) -> str:
+        border = self.params.border
+        sides = {min(image.shape[1:]) - 2 * border for image in outputs.sr}
+        counts = sorted({scales(side) for side in sides if side >= WINDOW})
+        used = " and ".join(map(str, counts))
+        weights = (
+            "" if counts == [5] else f" ({min(sides)} px have no room for five; their weights divided by their sum)"
         )
+        return f"MS-, {used} scales{weights}, {super().protocol(outputs)}".replace("MS-, ", "MS-SSIM, ")
+
+    def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
+        from pyiqa.archs.ssim_arch import ssim
+
+        x, y = self.channels(sr), self.channels(hr)
+        count = scales(min(x.shape[-2:]))
+        weights = torch.tensor(MS_WEIGHTS[:count], dtype=x.dtype)
+        parts: list[Tensor] = []
+        for scale in range(count):
+            whole, contrast = ssim(x, y, get_cs=True, data_range=255)
+            parts.append(whole if scale == count - 1 else contrast)
+            odd = (x.shape[2] % 2, x.shape[3] % 2)
+            x, y = F.avg_pool2d(x, 2, padding=odd), F.avg_pool2d(y, 2, padding=odd)
+        exponents = weights / (1 if count == len(MS_WEIGHTS) else weights.sum())
+        return torch.stack([part ** float(w) for part, w in zip(parts, exponents, strict=True)]).prod(0)
 
 
-class LrPsnr(_Fidelity):
+def scales(side: int) -> int:
+    """How many of MS-SSIM's scales a face with this shorter side has room for."""
+    count = 1
+    while count < len(MS_WEIGHTS) and side // 2**count >= WINDOW:
+        count += 1
+    return count
+
+
+class Nlpd(_Fidelity):
+    """Normalised Laplacian pyramid distance (Laparra 2016), six levels, on luma."""
+
+    direction = "lower"
+    default = False
+    paper = "Laparra et al.: Perceptual image quality assessment using a normalized Laplacian pyramid, EI 2016"
+    formula = "NLPD, 6 levels"
+    least, why = 32, "six levels of a pyramid do not fit"
+
+    @dataclass(frozen=True)
+    class Params:
+        border: int = 0  # pixels cut off at each side before measuring
+
+    def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
+        from pyiqa.archs.nlpd_arch import NLPD
+
+        return NLPD(channels=1, test_y_channel=True).to(sr)(sr, hr)
+
+
+class LrPsnr(bench.Metric):
     """PSNR between the output, bicubically downsampled, and the LR input: does the output explain what was seen?"""
 
+    direction = "higher"
     needs = ("lr",)
     default = False
 
@@ -80,8 +158,8 @@ class LrPsnr(_Fidelity):
         return f"PSNR (RGB) of the output, antialiased bicubic / {outputs.scale}, against the LR input, 8-bit"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        values = np.empty(len(outputs.sr))
-        for indices, sr, lr in bench.batches(outputs.sr, outputs.lr or [], device=outputs.device):
+        def compare(sr: Tensor, lr: Tensor) -> Any:
             error = (downsample(sr, outputs.scale).clamp(0, 1) - lr).square().mean((1, 2, 3))
-            values[indices] = (-10 * (error + 1e-8).log10()).double().cpu().numpy()
-        return bench.Score(float(values.mean()), per_image=values)
+            return -10 * (error + 1e-8).log10()
+
+        return bench.per_face(compare, outputs.sr, outputs.lr or [], device=outputs.device)

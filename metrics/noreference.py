@@ -1,60 +1,110 @@
-"""Quality without a reference: NIMA by pyiqa, on a local file."""
+"""Quality without a reference, as networks predict it: NIMA, MUSIQ and TOPIQ by pyiqa, each on one local file."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
+from unittest.mock import patch
 
-import numpy as np
 import torch
 
 import bench
 from bench import weights
 
-FILES = {"ava": ("nima-ava", 10), "koniq": ("nima-koniq", 1), "spaq": ("nima-spaq", 1)}
 
-
-class Nima(bench.Metric):
-    """Neural image assessment: the mean of a predicted distribution of scores (Talebi 2018)."""
+class _Network(bench.Metric):
+    """A network of pyiqa's; a subclass says which file and how it is built, empty and without a download."""
 
     direction = "higher"
+    files: ClassVar[dict[str, tuple[str, int]]] = {}  # by training set: name in the manifest, scores it predicts
+    how: ClassVar[str] = ""
+    batch: ClassVar[int] = 16
+
+    def empty(self, outputs: int) -> torch.nn.Module:
+        """The network with ``outputs`` scores, its weights still to be filled."""
+        raise NotImplementedError
+
+    def required_weights(self) -> tuple[str, ...]:
+        return (self.files[self.params.data][0],)
+
+    def protocol(self, outputs: bench.Outputs) -> str:
+        name = self.files[self.params.data][0]
+        return f"{self.how}, {name} (sha256 {weights.file_hash(name)}), by pyiqa"
+
+    def score(self, outputs: bench.Outputs) -> bench.Score:
+        model = outputs.keep((type(self), self.params), lambda: self.load().to(outputs.device))
+        return bench.per_face(model, outputs.sr, size=self.batch, device=outputs.device)
+
+    def load(self) -> torch.nn.Module:
+        name, count = self.files[self.params.data]
+        saved: dict[str, Any] = weights.load(name)
+        saved = saved.get("params", saved)
+        model = self.empty(count)
+        model.load_state_dict({key.removeprefix("module."): value for key, value in saved.items()})
+        return model.eval().requires_grad_(False)
+
+
+class Nima(_Network):
+    """Neural image assessment: the mean of a predicted distribution of scores (Talebi 2018)."""
+
     paper = "Talebi, Milanfar: NIMA: Neural image assessment, TIP 2018"
+    files = {"ava": ("nima-ava", 10), "koniq": ("nima-koniq", 1), "spaq": ("nima-spaq", 1)}
+    how = "NIMA, Inception-ResNet-v2, short side to 299 px, centre crop"
 
     @dataclass(frozen=True)
     class Params:
-        data: Literal["ava", "koniq", "spaq"] = "ava"  # aesthetic (AVA) or technical (KonIQ, SPAQ) quality
+        data: Literal["ava", "koniq", "spaq"] = "ava"  # aesthetic (AVA, 1-10) or technical quality (KonIQ, SPAQ, 0-1)
 
-    def required_weights(self) -> tuple[str, ...]:
-        return (FILES[self.params.data][0],)
+    def empty(self, outputs: int) -> torch.nn.Module:
+        from pyiqa.archs import nima_arch
 
-    def protocol(self, outputs: bench.Outputs) -> str:
-        name = FILES[self.params.data][0]
-        file = f"{name} (sha256 {weights.file_hash(name)})"
-        return f"NIMA, Inception-ResNet-v2, {file}, short side to 299 px, centre crop, by pyiqa"
+        create = nima_arch.timm.create_model
 
-    def score(self, outputs: bench.Outputs) -> bench.Score:
-        key = ("nima", self.params.data)
-        if key not in outputs.cache:
-            outputs.cache[key] = load(self.params.data).to(outputs.device)
-        model, values = outputs.cache[key], np.empty(len(outputs.sr))
-        for indices, sr in bench.batches(outputs.sr, size=16, device=outputs.device):
-            values[indices] = model(sr).flatten().double().cpu().numpy()
-        return bench.Score(float(values.mean()), per_image=values)
+        def untrained(model: str, **options: object) -> object:
+            return create(model, **{**options, "pretrained": False})
+
+        # pyiqa asks timm for a pretrained backbone, which the file then overwrites.
+        with patch.object(nima_arch.timm, "create_model", untrained):
+            return nima_arch.NIMA("inception_resnet_v2", num_classes=outputs, pretrained=False)
 
 
-def load(data: str) -> torch.nn.Module:
-    """pyiqa's NIMA from the local file alone: its backbone is built empty, since the file overwrites it."""
-    from unittest.mock import patch
+class Musiq(_Network):
+    """Multi-scale image quality transformer (Ke 2021): patches of the face itself, at 224 and at 384 px."""
 
-    from pyiqa.archs import nima_arch
+    default = False
+    paper = "Ke et al.: MUSIQ: Multi-scale image quality transformer, ICCV 2021"
+    files = {"koniq": ("musiq-koniq", 1), "ava": ("musiq-ava", 10), "spaq": ("musiq-spaq", 1)}
+    how = "MUSIQ, own size and long side to 224 and 384 px"
 
-    name, classes = FILES[data]
-    create = nima_arch.timm.create_model
+    @dataclass(frozen=True)
+    class Params:
+        data: Literal["koniq", "ava", "spaq"] = (
+            "koniq"  # technical (KonIQ, SPAQ, 0-100) or aesthetic quality (AVA, 1-10)
+        )
 
-    def empty(model: str, **options: object) -> object:
-        return create(model, **{**options, "pretrained": False})
+    def empty(self, outputs: int) -> torch.nn.Module:
+        from pyiqa.archs.musiq_arch import MUSIQ
 
-    file = weights.path(name)
-    with patch.object(nima_arch.timm, "create_model", empty):
-        model = nima_arch.NIMA("inception_resnet_v2", num_classes=classes, pretrained=False)
-    saved = torch.load(file, map_location="cpu", weights_only=True)
-    model.load_state_dict(saved.get("params", saved))
-    return model.eval().requires_grad_(False)
+        return MUSIQ(num_class=outputs, pretrained=False)
+
+
+class TopiqFace(_Network):
+    """TOPIQ (Chen 2024) trained on faces. The crop is taken as the face: no detector, hence no second download."""
+
+    default = False
+    paper = (
+        "Chen et al.: TOPIQ: A top-down approach from semantics to distortions for image quality assessment, TIP 2024"
+    )
+    files = {"cgfiqa": ("topiq-face", 1), "gfiqa": ("topiq-gfiqa", 1)}
+    how = "TOPIQ, ResNet-50, the whole crop to 512 px without detection or alignment"
+    batch = 8
+
+    @dataclass(frozen=True)
+    class Params:
+        data: Literal["cgfiqa", "gfiqa"] = "cgfiqa"  # faces that it was trained on; the score is about 0-1
+
+    def empty(self, outputs: int) -> torch.nn.Module:
+        from pyiqa.archs.topiq_arch import CFANet
+
+        # pyiqa adds its detector (three downloads) to networks with gfiqa in their name; the default name has none.
+        return CFANet(
+            "resnet50", backbone_pretrain=False, use_ref=False, num_class=outputs, pretrained=False, test_img_size=512
+        )

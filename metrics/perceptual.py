@@ -1,13 +1,16 @@
-"""Perceptual distance to the ground truth: LPIPS by its authors' package, on a local backbone file."""
+"""Perceptual distance to the ground truth on local weights: LPIPS by its authors' package, DISTS by pyiqa."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
+import torch
 
 import bench
 from bench import weights
-from bench.perceptual import BACKBONES, lpips
+from bench.perceptual import BACKBONES, backbone, lpips
+
+LEAST = 32  # px: below this the backbones' last maps are empty
+WHY = "too small for the backbone"
 
 
 class Lpips(bench.Metric):
@@ -28,14 +31,44 @@ class Lpips(bench.Metric):
         return f"LPIPS 0.1, {name} (sha256 {weights.file_hash(name)}), RGB in [-1, 1], no resize, by lpips"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        key = ("lpips", self.params.net)
-        if key not in outputs.cache:
-            outputs.cache[key] = lpips(self.params.net).to(outputs.device)
-        model, values = outputs.cache[key], np.empty(len(outputs.sr))
-        for indices, sr, hr in bench.batches(outputs.sr, outputs.hr or [], device=outputs.device):
-            if min(sr.shape[-2:]) < 32:
-                raise bench.Unavailable(
-                    f"faces of {sr.shape[-1]}x{sr.shape[-2]} px are too small for {self.params.net}"
-                )
-            values[indices] = model(sr, hr, normalize=True).flatten().double().cpu().numpy()
-        return bench.Score(float(values.mean()), per_image=values)
+        assert outputs.hr is not None
+        net = self.params.net
+        model = outputs.keep(("lpips", net), lambda: lpips(net).to(outputs.device))
+        return bench.per_face(
+            lambda sr, hr: model(sr, hr, normalize=True),
+            outputs.sr, outputs.hr, device=outputs.device, least=LEAST, why=WHY,
+        )  # fmt: skip
+
+
+class Dists(bench.Metric):
+    """Deep image structure and texture similarity (Ding 2020), a distance: 0 for equal images."""
+
+    needs = ("hr",)
+    default = False
+    paper = "Ding et al.: Image quality assessment: unifying structure and texture similarity, TPAMI 2020"
+
+    def required_weights(self) -> tuple[str, ...]:
+        return ("dists", "vgg16")
+
+    def protocol(self, outputs: bench.Outputs) -> str:
+        files = " and ".join(f"{name} (sha256 {weights.file_hash(name)})" for name in self.required_weights())
+        return f"DISTS, {files}, RGB, no resize, by pyiqa"
+
+    def score(self, outputs: bench.Outputs) -> bench.Score:
+        assert outputs.hr is not None
+        model = outputs.keep("dists", lambda: dists().to(outputs.device))
+        return bench.per_face(model, outputs.sr, outputs.hr, size=32, device=outputs.device, least=LEAST, why=WHY)
+
+
+def dists() -> torch.nn.Module:
+    """pyiqa's DISTS on the local files: VGG16, and the weights alpha and beta of its feature maps."""
+    from types import SimpleNamespace
+    from unittest.mock import patch
+
+    from pyiqa.archs import dists_arch
+
+    maps, features = weights.load("dists"), backbone("vgg16")
+    with patch.object(dists_arch.models, "vgg16", lambda **_: SimpleNamespace(features=features)):
+        model = dists_arch.DISTS(pretrained=False)
+    model.load_state_dict({**model.state_dict(), "alpha": maps["alpha"], "beta": maps["beta"]})
+    return model.eval().requires_grad_(False)

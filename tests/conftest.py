@@ -68,14 +68,15 @@ def folders(tmp_path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    """A folder of weights with a manifest of its own: store(name, state) puts a file there."""
+    """A store of weights with a manifest of its own: store(name, content) puts a file there (a path, or what torch saves)."""
     rows = []
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("BENCH_MANIFEST", str(tmp_path / "manifest.json"))
 
-    def put(name, state):
-        file = tmp_path / f"{name}.pth"
-        torch.save(state, file)
+    def put(name: str, content: object) -> Path:
+        file = content if isinstance(content, Path) else tmp_path / f"{name}.pth"
+        if not isinstance(content, Path):
+            torch.save(content, file)
         rows.append({"name": name, "file": file.name, "purpose": "random values", "url": "", "sha256": "",
                      "bytes": file.stat().st_size, "licence": "", "opens": []})  # fmt: skip
         (tmp_path / "manifest.json").write_text(json.dumps(rows))

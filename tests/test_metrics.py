@@ -1,34 +1,53 @@
-"""Metrics against reference code on the same files, with networks that have the right shape and random weights."""
+"""Metrics of single faces against reference code on the same files: networks of the right shape with random weights."""
 
 import json
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
-from bench.degradations.conditions import Bicubic as Down
-from bench.metrics.distribution import Fid, Swd, SwdLr, SwdLrGain, frechet_distance, laplacian_pyramid
-from bench.metrics.fidelity import LrPsnr, Psnr, Ssim
-from bench.metrics.noreference import Nima
-from bench.metrics.perceptual import Lpips
-from conftest import smooth_images
+from bench.degradations.conditions import Noise
+from bench.metrics import identity
+from bench.metrics.consistency import Consistency
+from bench.metrics.fidelity import LrPsnr, MsSsim, Nlpd, Psnr, Ssim, scales
+from bench.metrics.identity import Identity
+from bench.metrics.naturalness import Brisque, Niqe, Nrqm, Pi, Piqe
+from bench.metrics.noreference import Musiq, Nima, TopiqFace
+from bench.metrics.perceptual import Dists, Lpips
+from scored import outputs, tensors, with_params
 
-from bench import weights
+from bench import metric as interface
+from bench import plugins, weights
 from bench.errors import MissingWeights, UsageError
-from bench.metric import Outputs
-from bench.spec import override
+from bench.image import upsample
+from bench.metric import Outputs, Unavailable
 
 
-def outputs(n=12, size=64, seed=0, **more):
-    hr = smooth_images(n, size, seed)
-    noise = np.random.default_rng(seed).normal(0, 9, hr.shape)
-    sr = (hr + noise).clip(0, 255).astype(np.uint8)
-    lr = (Down().infer(torch.from_numpy(hr) / 255) * 255).round().byte().numpy()
-    given = {"hr": list(hr), "lr": list(lr), "reference_hr": list(smooth_images(3 * n, size, seed + 1))}
-    return Outputs(sr=list(sr), names=[str(i) for i in range(n)], **{**given, **more})
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Whatever asks for a download fails."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a download")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
 
 
-def with_params(cls, **options):
-    return cls(override(cls.Params(), options, cls.__name__))
+def agrees(metric, given, theirs, rel=1e-5):
+    """The metric's values are those of the package's network on the same faces."""
+    score = metric.score(given)
+    with torch.inference_mode():
+        pair = "hr" in metric.needs or isinstance(metric, Identity)
+        expected = theirs(*(tensors(x) for x in ([given.sr, given.hr] if pair else [given.sr])))
+    assert score.per_image == pytest.approx(expected.flatten().double().numpy(), rel=rel)
+    assert score.value == pytest.approx(score.per_image.mean())
+    return score
+
+
+# ---------------------------------------------------------------- fidelity
 
 
 def test_psnr_and_ssim_agree_with_scikit_image():
@@ -38,18 +57,27 @@ def test_psnr_and_ssim_agree_with_scikit_image():
     ssim = with_params(Ssim, color="rgb").score(given)
     for i, (sr, hr) in enumerate(zip(given.sr, given.hr, strict=True)):
         assert psnr.per_image[i] == pytest.approx(skimage.peak_signal_noise_ratio(hr, sr), abs=1e-3)
-        _whole, full = skimage.structural_similarity(
-            hr,
-            sr,
-            channel_axis=0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            data_range=255,
-            full=True,
-        )
-        assert ssim.per_image[i] == pytest.approx(full[:, 5:-5, 5:-5].mean(), abs=2e-3)
-    assert psnr.value == pytest.approx(psnr.per_image.mean())
+        _, full = skimage.structural_similarity(
+            hr, sr, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, full=True
+        )  # fmt: skip
+        assert ssim.per_image[i] == pytest.approx(full[:, 5:-5, 5:-5].mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize("color", ["y", "ycbcr", "rgb"])
+def test_psnr_and_ssim_agree_with_pyiqa(color):
+    from pyiqa.archs.psnr_arch import PSNR
+    from pyiqa.archs.ssim_arch import SSIM
+
+    given, luma = outputs(4), color != "rgb"
+    space = {"color_space": "yiq" if color == "y" else color} if luma else {}
+    agrees(with_params(Psnr, color=color), given, PSNR(test_y_channel=luma, **space))
+    agrees(with_params(Ssim, color=color), given, SSIM(test_y_channel=luma, **space))
+
+
+def test_luma_of_16_to_235_gains_as_much_as_its_range_is_smaller():
+    given = outputs(4)
+    gain = with_params(Psnr, color="ycbcr").score(given).value - Psnr().score(given).value
+    assert gain == pytest.approx(20 * np.log10(255 / 219), abs=0.02)
 
 
 def test_a_border_is_cut_off():
@@ -59,73 +87,119 @@ def test_a_border_is_cut_off():
     assert with_params(Psnr, border=4).score(given).value > Psnr().score(given).value + 3
 
 
+def test_ms_ssim_agrees_with_pyiqa_where_all_scales_fit_and_uses_fewer_where_not():
+    from pyiqa.archs.ssim_arch import MS_SSIM, ssim
+
+    large, given = outputs(2, 192), outputs(3)
+    agrees(MsSsim(), large, MS_SSIM())
+    assert "5 scales," in MsSsim().protocol(large) and "3 scales (64 px" in MsSsim().protocol(given)
+    assert [scales(side) for side in (11, 22, 43, 44, 87, 88, 175, 176)] == [1, 2, 2, 3, 3, 4, 4, 5]
+    x, y = (tensors(i) @ torch.eye(64) for i in (given.sr, given.hr))
+    x, y = (
+        torch.einsum("c,bchw->bhw", torch.tensor([0.299, 0.587, 0.114]), i)[:, None].mul(255).round() for i in (x, y)
+    )
+    expected = torch.ones(3, dtype=torch.float64)
+    for scale, weight in enumerate(np.array([0.0448, 0.2856, 0.3001]) / 0.6305):
+        whole, contrast = ssim(x.double(), y.double(), get_cs=True, data_range=255)
+        expected *= (whole if scale == 2 else contrast) ** weight
+        x, y = (torch.nn.functional.avg_pool2d(i, 2) for i in (x, y))
+    assert MsSsim().score(given).per_image == pytest.approx(expected.numpy(), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_nlpd_agrees_with_pyiqa(size):
+    from pyiqa.archs.nlpd_arch import NLPD
+
+    given = outputs(3, size)
+    agrees(Nlpd(), given, NLPD(channels=1, test_y_channel=True))
+    same = Outputs(sr=given.hr, hr=given.hr, names=given.names)
+    assert Nlpd().score(same).value == 0 and MsSsim().score(same).value == pytest.approx(1)
+
+
 def test_lr_psnr_is_high_where_the_output_explains_the_input():
     given = outputs()
     better = Outputs(sr=given.hr, names=given.names, lr=given.lr)
     assert LrPsnr().score(better).value > LrPsnr().score(given).value + 5
 
 
-def test_fid_agrees_with_pytorch_fid_on_the_same_file(store):
-    from pytorch_fid import inception as package
-    from pytorch_fid.fid_score import calculate_frechet_distance
-
-    torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package.models.Inception3 if hasattr(package, "models") else package.torchvision.models.Inception3,
-                      "load_state_dict", lambda *_, **__: None)  # fmt: skip
-        patch.setattr(package, "load_state_dict_from_url", lambda *_, **__: {})
-        network = package.fid_inception_v3()
-    store("inception-fid", network.state_dict())
-    given = outputs(8)
-    ours = Fid().score(given)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "load_state_dict_from_url", lambda *_, **__: network.state_dict())
-        theirs = package.InceptionV3([3]).eval()
-    with torch.inference_mode():
-        first, second = (
-            theirs(torch.from_numpy(np.stack(x)).float() / 255)[0].flatten(1).double().numpy()
-            for x in (given.sr, given.reference_hr)
-        )
-    keep = slice(0, 6)  # few dimensions, so that scipy's root is exact
-    pair = [x[:, keep] for x in (first, second)]
-    expected = calculate_frechet_distance(*(f for x in pair for f in (x.mean(0), np.cov(x, rowvar=False))))
-    assert frechet_distance(*pair) == pytest.approx(expected, rel=1e-6)
-    assert (
-        ours.value == pytest.approx(frechet_distance(first, second), rel=1e-4)
-        and ours.ci[0] <= ours.value <= ours.ci[1]
-    )
-    assert "biased" in Fid().protocol(given) and weights.file_hash("inception-fid") in Fid().protocol(given)
+# ---------------------------------------------------------------- perceptual, identity
 
 
-@pytest.mark.parametrize(("n", "m", "d"), [(500, 400, 24), (20, 30, 64), (20, 300, 64)])
-def test_frechet_distance_agrees_with_the_matrix_square_root(n, m, d):
-    from scipy.linalg import sqrtm
+def random_backbone(store, name):
+    """torchvision's network, of which LPIPS and DISTS use the features, with a file of the same random weights."""
+    import torchvision
 
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(0, 1, (n, d)) @ rng.normal(0, 1, (d, d)), rng.normal(0.2, 1.3, (m, d))
-    s, t = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
-    root = np.trace(sqrtm(s @ t)).real
-    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(s) + np.trace(t) - 2 * root
-    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-6 if min(n, m) > d else 1e-3)
-    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
+    with torch.device("meta"):
+        features = getattr(torchvision.models, name)().features
+    features.to_empty(device="cpu")
+    torch.manual_seed(1)
+    for weight in features.parameters():
+        torch.nn.init.kaiming_normal_(weight) if weight.ndim > 1 else torch.nn.init.normal_(weight, std=0.1)
+    store(name, {f"features.{key}": value for key, value in features.state_dict().items()})
+    return SimpleNamespace(features=features)
 
 
-@pytest.mark.parametrize(("net", "name"), [("alex", "alexnet"), ("squeeze", "squeezenet1_1")])
+@pytest.mark.parametrize(("net", "name"), [("alex", "alexnet"), ("vgg", "vgg16"), ("squeeze", "squeezenet1_1")])
 def test_lpips_agrees_with_its_package_on_the_same_backbone(store, net, name):
     import lpips
     import torchvision
 
-    torch.manual_seed(1)
-    backbone = getattr(torchvision.models, name)(weights=None)
-    store(name, backbone.state_dict())
-    given = outputs(4)
-    score = with_params(Lpips, net=net).score(given)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torchvision.models, name, lambda **_: backbone)
+    network = random_backbone(store, name)
+    with patch.object(torchvision.models, name, lambda **_: network):
         theirs = lpips.LPIPS(net=net, verbose=False).eval()
-    with torch.inference_mode():
-        sr, hr = (torch.from_numpy(np.stack(x)).float() / 127.5 - 1 for x in (given.sr, given.hr))
-        assert score.per_image == pytest.approx(theirs(sr, hr).flatten().numpy(), rel=1e-4)
+    agrees(with_params(Lpips, net=net), outputs(4), lambda sr, hr: theirs(sr * 2 - 1, hr * 2 - 1), rel=1e-4)
+
+
+def test_dists_agrees_with_pyiqa_on_the_same_files(store):
+    from pyiqa.archs import dists_arch
+
+    network = random_backbone(store, "vgg16")
+    file = store("dists", {name: torch.rand(1, 1475, 1, 1) for name in ("alpha", "beta")})
+    with patch.object(dists_arch.models, "vgg16", lambda **_: network):
+        theirs = dists_arch.DISTS(pretrained_model_path=str(file)).eval()
+    given = outputs(3)
+    score = agrees(Dists(), given, theirs, rel=1e-4)
+    same = Outputs(sr=given.hr, hr=given.hr, names=given.names, cache=given.cache)
+    assert abs(Dists().score(same).value) < 1e-5 < score.value
+
+
+def test_identity_is_the_cosine_of_facexlibs_embeddings(store):
+    from facexlib.recognition.arcface_arch import Backbone
+
+    with torch.device("meta"):
+        theirs = Backbone(num_layers=50, drop_ratio=0.6, mode="ir_se").eval()
+    theirs.to_empty(device="cpu")
+    torch.manual_seed(3)
+    for name, value in theirs.state_dict().items():
+        value.fill_(1) if "var" in name or value.ndim == 0 else value.normal_(0, max(value[0].numel(), 2) ** -0.5)
+    store("arcface", theirs.state_dict())
+    given = outputs(2, 112)  # no resize at the network's own size
+
+    def cosine(sr, hr):
+        return torch.nn.functional.cosine_similarity(theirs(sr * 2 - 1), theirs(hr * 2 - 1))
+
+    agrees(Identity(), given, cosine, rel=1e-4)
+    same = Outputs(sr=given.hr, hr=given.hr, names=given.names, cache=given.cache)
+    assert Identity().score(same).value == pytest.approx(1, abs=1e-5)
+    assert "against the HR" in Identity().protocol(given)
+
+
+def test_identity_without_a_ground_truth_compares_versions(store, monkeypatch):
+    store("arcface", {})
+    monkeypatch.setattr(identity, "arcface", lambda: torch.nn.Sequential(torch.nn.AvgPool2d(14), torch.nn.Flatten()))
+    given = outputs(3, hr=None)
+    with pytest.raises(Unavailable, match="ground truth in HR, or the method itself"):
+        Identity().score(given)
+    given.degrade = lambda spec, x, scale, seed: Noise(Noise.Params(8.0)).infer(x, torch.Generator().manual_seed(seed))
+    given.upscale = lambda x: upsample(x, 4)
+    noisy = Identity().score(given)
+    given.upscale = lambda x: upsample(torch.nn.functional.avg_pool2d(x, 4), 16)
+    calm = Identity().score(given)
+    assert 0.9 < noisy.value < calm.value < 1 and noisy.value == pytest.approx(noisy.per_image.mean())
+    assert "no ground truth: between the outputs for 3 versions" in Identity().protocol(given)
+
+
+# ---------------------------------------------------------------- without a reference
 
 
 def test_nima_agrees_with_pyiqa_and_downloads_nothing(store):
@@ -133,94 +207,146 @@ def test_nima_agrees_with_pyiqa_and_downloads_nothing(store):
 
     create = nima_arch.timm.create_model
     torch.manual_seed(2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nima_arch.timm, "create_model", lambda name, **o: create(name, **{**o, "pretrained": False}))
+    with patch.object(nima_arch.timm, "create_model", lambda name, **o: create(name, **{**o, "pretrained": False})):
         theirs = nima_arch.NIMA("inception_resnet_v2", pretrained=False).eval()
     store("nima-ava", {"params": theirs.state_dict()})
+    agrees(Nima(), outputs(2), theirs, rel=1e-4)
+
+
+@pytest.mark.parametrize(("data", "classes", "size"), [("koniq", 1, 64), ("ava", 10, 128)])
+def test_musiq_agrees_with_pyiqa(store, data, classes, size):
+    from pyiqa.archs.musiq_arch import MUSIQ
+
+    torch.manual_seed(2)
+    theirs = MUSIQ(num_class=classes, pretrained=False).eval()
+    store(f"musiq-{data}", theirs.state_dict())
+    agrees(with_params(Musiq, data=data), outputs(2, size), theirs, rel=1e-4)
+
+
+def test_topiq_face_agrees_with_pyiqa_without_its_detector(store):
+    from pyiqa.archs import topiq_arch
+
+    torch.manual_seed(2)
+    with patch.object(topiq_arch, "FaceRestoreHelper"):
+        theirs = topiq_arch.CFANet("resnet50", "topiq_nr_cgfiqa_res50", backbone_pretrain=False, use_ref=False,
+                                   pretrained=False, test_img_size=512, align_crop_face=False).eval()  # fmt: skip
+    store("topiq-face", {"params": theirs.state_dict()})
+    agrees(TopiqFace(), outputs(2), theirs, rel=1e-4)
+
+
+def natural_statistics(store, tmp_path):
+    """NIQE's and NRQM's files with random content of their layout."""
+    rng = np.random.default_rng(0)
+    root = rng.normal(0, 1, (36, 36))
+    scipy.io.savemat(tmp_path / "niqe.mat", {"mu_prisparam": rng.random((1, 36)), "cov_prisparam": root @ root.T})
+    forests = np.empty((1, 3), dtype=object)
+    for index, features in enumerate((18, 45, 75)):
+        nodes = {"ldau": [[2], [0], [0]], "rdau": [[3], [0], [0]], "a": [[0]], "b": [[0]], "threshold": [[0.7], [0], [0]],
+                 "prediction": rng.random((3, 1)), "attribute": [[features // 2], [1], [1]]}  # fmt: skip
+        forests[0, index] = {k: np.array(v) for k, v in nodes.items()}
+    scipy.io.savemat(tmp_path / "nrqm.mat", {"model": {"linear": rng.random((4, 1)), "rf": forests}})
+    return [store(name, tmp_path / f"{name}.mat") for name in ("niqe", "nrqm")]
+
+
+def test_niqe_nrqm_and_pi_agree_with_pyiqa(store, tmp_path):
+    from pyiqa.archs import niqe_arch, nrqm_arch
+
+    niqe, nrqm = natural_statistics(store, tmp_path)
+    given = outputs(2, 104)
+    agrees(Niqe(), given, niqe_arch.NIQE(pretrained_model_path=str(niqe)))
+    agrees(Nrqm(), given, nrqm_arch.NRQM(pretrained_model_path=str(nrqm)))
+    with patch.object(niqe_arch, "load_file_from_url", lambda _: niqe), \
+         patch.object(nrqm_arch, "load_file_from_url", lambda _: nrqm):  # fmt: skip
+        agrees(Pi(), given, nrqm_arch.PI())
+
+
+def test_niqe_needs_a_block_and_says_what_measures_smaller_faces(store, tmp_path):
+    natural_statistics(store, tmp_path)
     given = outputs(3)
-    with torch.inference_mode():
-        expected = theirs(torch.from_numpy(np.stack(given.sr)).float() / 255).flatten().numpy()
-    assert Nima().score(given).per_image == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(Unavailable, match=r"64x64 px are smaller than 96 px.*niqe\[block=16\]"):
+        Niqe().score(given)
+    with pytest.raises(Unavailable, match="104 px"):
+        Pi().score(given)
+    small = with_params(Niqe, block=16)
+    assert small.score(given).value > 0 and "not comparable" in small.protocol(given)
+    assert "covariance is 0" in Niqe().protocol(outputs(1, 128)) and Nrqm().score(given).value > 0
 
 
-def test_swd_agrees_with_a_computation_in_numpy():
-    given = outputs(5, 32)
-    metric = with_params(Swd, per_image=6, directions=9, smallest=16)
-    score = metric.score(given)
-    mine = [p.numpy() for p in metric.patches(given.sr, 6, given)]
-    other = [p.numpy() for p in metric.patches(given.reference_hr, 2, given)]
-    rng = torch.Generator().manual_seed(0)
-    for level, (a, b) in enumerate(zip(mine, other, strict=True)):
-        a, b = a.reshape(-1, 3, 49), b.reshape(-1, 3, 49)
-        mean, std = b.mean((0, 2), keepdims=True), b.std((0, 2), keepdims=True, ddof=1)
-        directions = torch.randn(147, 9, generator=rng).numpy()
-        directions /= np.linalg.norm(directions, axis=0)
-        b = b[torch.randperm(len(b), generator=rng)[: len(a)].numpy()]
-        projected = [np.sort(((x - mean) / (std + 1e-8)).reshape(len(x), -1) @ directions, axis=0) for x in (a, b)]
-        assert score.extra[f"level{level}"] == pytest.approx(
-            1000 * np.abs(projected[0] - projected[1]).mean(), rel=1e-4
-        )
-    assert score.value == pytest.approx(np.mean(list(score.extra.values())))
+def test_brisque_and_piqe_agree_with_pyiqa_and_leave_flat_faces_out(store):
+    from pyiqa.archs.brisque_arch import BRISQUE
+    from pyiqa.archs.piqe_arch import PIQE
+
+    torch.manual_seed(0)
+    file = store("brisque", (torch.randn(50, dtype=torch.float64), torch.randn(50, 36, dtype=torch.float64)))
+    given = outputs(4)
+    score = agrees(Brisque(), given, BRISQUE(pretrained_model_path=str(file)))
+    agrees(Piqe(), given, PIQE())
+    for image in given.sr[:2]:
+        image[:] = 0
+    for metric in (Brisque(), Piqe()):
+        flat = metric.score(given)
+        assert np.isnan(flat.per_image[:2]).all() and flat.value == pytest.approx(flat.per_image[2:].mean())
+    assert Brisque().score(given).per_image[2:] == pytest.approx(score.per_image[2:], rel=1e-6)
+    black = Outputs(sr=given.sr[:2], names=["a", "b"], cache=given.cache)
+    with pytest.raises(Unavailable, match="no face can be measured"):
+        Brisque().score(black)
 
 
-def test_the_pyramids_levels_add_up_to_the_image():
-    image = torch.rand(1, 3, 64, 64)
-    levels = laplacian_pyramid(image, 16)
-    assert [level.shape[-1] for level in levels] == [64, 32, 16]
-    whole = levels[-1]
-    for level in reversed(levels[:-1]):
-        whole = level + torch.nn.functional.interpolate(
-            whole, size=level.shape[-2:], mode="bilinear", align_corners=False
-        )
-    assert torch.allclose(whole, image, atol=1e-6)
+# ---------------------------------------------------------------- all of them
 
 
-def test_swd_prefers_what_looks_like_the_reference():
-    hr = list(smooth_images(40, 32, 1))
-    given = [
-        Outputs(sr=list(smooth_images(40, 32, 2)), names=[""] * 40, reference_hr=hr),
-        outputs(40, 32, reference_hr=hr),
-    ]
-    near, far = (Swd().score(g).value for g in given)
-    assert near < far
-
-
-def test_swd_gain_is_a_paired_difference_to_bicubic_lr():
-    hr, wild = smooth_images(40, 64, 1), smooth_images(60, 16, 2)
-    clean = list((Down().infer(torch.from_numpy(hr) / 255) * 255).round().byte().numpy())
-    dark, real = [(0.6 * x).astype(np.uint8) for x in clean], [(0.6 * x).astype(np.uint8) for x in wild]
-
-    def given(sr):
-        return Outputs(sr=sr, names=[""] * 40, hr=list(hr), reference_lr=real)
-
-    assert SwdLrGain().score(given(clean)).ci == (0.0, 0.0)
-    gain, near, far = SwdLrGain().score(given(dark)), SwdLr().score(given(dark)), SwdLr().score(given(clean))
-    assert gain.value == pytest.approx(far.value - near.value, rel=1e-6) and gain.ci[0] > 0
-    assert gain.ci[1] - gain.ci[0] < near.ci[1] - near.ci[0] + far.ci[1] - far.ci[0]
-
-
-@pytest.mark.parametrize("metric", [Psnr, Ssim, LrPsnr, Swd])
-def test_values_do_not_depend_on_the_batch_size(metric, monkeypatch):
-    import bench
-
+@pytest.mark.parametrize("metric", [Psnr, Ssim, MsSsim, Nlpd, LrPsnr, Piqe])
+def test_values_depend_neither_on_the_batch_nor_on_the_order(metric, monkeypatch):
     given = outputs(10)
-    first = metric().score(given).value
-    batches = bench.batches
-    monkeypatch.setattr(bench, "batches", lambda *images, **o: batches(*images, **{**o, "size": 3}), raising=False)
-    given.cache.clear()
-    assert metric().score(given).value == pytest.approx(first, rel=1e-5 if metric is not Swd else 0.2)
+    first = metric().score(given)
+    order = np.random.default_rng(0).permutation(10)
+    lists = {name: [getattr(given, name)[i] for i in order] for name in ("sr", "hr", "lr", "names")}
+    batches = interface.batches
+    monkeypatch.setattr(interface, "batches", lambda *images, **o: batches(*images, **{**o, "size": 3}))
+    again = metric().score(Outputs(**lists))
+    assert again.value == pytest.approx(first.value, rel=1e-5)
+    assert again.per_image == pytest.approx(first.per_image[order], rel=1e-5)
+
+
+def test_faces_that_are_too_small_are_left_out_of_the_mean():
+    given, small = outputs(3), outputs(2, 8)
+    mixed = Outputs(sr=given.sr + small.sr, hr=given.hr + small.hr, names=list("abcde"))
+    score = Ssim().score(mixed)
+    assert np.isnan(score.per_image[3:]).all() and score.value == pytest.approx(Ssim().score(given).value)
+    with pytest.raises(Unavailable, match="8x8 px are smaller than 11 px: SSIM's window"):
+        Ssim().score(small)
 
 
 def test_missing_weights_name_the_command(store):
-    for metric in (Fid, Lpips, Nima):
-        with pytest.raises(MissingWeights, match=f"bench weights fetch {metric().required_weights()[0]}"):
-            metric().score(outputs(3))
+    given = outputs(3, 128, hr=None)
+    given.hr = given.sr
+    for name in plugins.names("metrics"):
+        metric = plugins.load("metrics", name)()
+        if metric.required_weights() and not isinstance(metric, Consistency):
+            with pytest.raises(MissingWeights, match=f"bench weights fetch ({'|'.join(metric.required_weights())})"):
+                metric.score(Outputs(**{**vars(given), "reference_lr": given.lr}))
 
 
-def test_a_wrong_checksum_is_refused(store, tmp_path, monkeypatch):
+def test_a_wrong_checksum_is_refused(store, tmp_path):
     file = store("alexnet", {"a": torch.zeros(1)})
     rows = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps([{**rows[0], "sha256": "0" * 8}]))
     with pytest.raises(UsageError, match="refused"):
         weights.add([str(file)])
     assert weights.command("verify", []) == 1
+
+
+def test_addresses_are_those_of_the_packages(monkeypatch):
+    import torchvision
+    from pyiqa.archs.arch_util import get_url_from_name
+    from pytorch_fid.inception import FID_WEIGHTS_URL
+
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    classes = {"alexnet": "AlexNet", "vgg16": "VGG16", "vgg19": "VGG19", "squeezenet1_1": "SqueezeNet1_1"}
+    for w in weights.MANIFEST:
+        if "pyiqa" in w.licence or w.name == "dists":
+            assert w.url == get_url_from_name(w.file)
+        elif w.name in classes:
+            assert w.url == getattr(torchvision.models, f"{classes[w.name]}_Weights").IMAGENET1K_V1.url
+        elif w.name == "inception-fid":
+            assert w.url == FID_WEIGHTS_URL

@@ -1,0 +1,78 @@
+"""Identity: do two pictures show the same person? Cosine of ArcFace embeddings, by facexlib's network on the local file."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import bench
+from bench import weights
+from bench.image import resize
+
+SIDE = 112  # px: what ArcFace's network takes (Deng 2019)
+
+
+class Identity(bench.Metric):
+    """Cosine between the ArcFace embeddings (Deng 2019) of the output and of the ground truth, 1 for the same picture.
+
+    Where no ground truth exists: the mean cosine between the outputs for degraded versions of the face (see
+    ``consistency``), which says whether they stay one person, not which.
+    """
+
+    direction = "higher"
+    default = False
+    paper = "Deng et al.: ArcFace: Additive angular margin loss for deep face recognition, CVPR 2019"
+
+    def required_weights(self) -> tuple[str, ...]:
+        return ("arcface",)
+
+    def protocol(self, outputs: bench.Outputs) -> str:
+        from .consistency import Params, levels
+
+        p = Params()
+        file = f"ArcFace IR-SE-50 (sha256 {weights.file_hash('arcface')})"
+        against = "against the HR of the same face"
+        if outputs.hr is None:
+            against = (
+                f"no ground truth: between the outputs for {p.versions} versions of the LR at each severity "
+                f"({', '.join(levels(p))}), the first {p.faces} faces, seed {outputs.seed}"
+            )
+        return f"cosine, {file}, the whole crop to {SIDE} px without alignment, RGB in [-1, 1], by facexlib; {against}"
+
+    def score(self, outputs: bench.Outputs) -> bench.Score:
+        model = outputs.keep("arcface", lambda: arcface().to(outputs.device))
+        if outputs.hr is not None:
+            return bench.per_face(
+                lambda sr, hr: (embed(model, sr) * embed(model, hr)).sum(1),
+                outputs.sr, outputs.hr, size=32, device=outputs.device,
+            )  # fmt: skip
+        if outputs.upscale is None or outputs.degrade is None or outputs.lr is None:
+            raise bench.Unavailable("needs the ground truth in HR, or the method itself to upscale versions of a face")
+        return self.between_versions(model, outputs)
+
+    def between_versions(self, model: torch.nn.Module, outputs: bench.Outputs) -> bench.Score:
+        import numpy as np
+
+        from .consistency import Params, pairwise, versions_of
+
+        assert outputs.upscale is not None
+        values = np.full(len(outputs.names), np.nan)
+        for indices, _, versions in versions_of(outputs, Params()):
+            found = [embed(model, outputs.upscale(v).clamp(0, 1)) for v in versions.flatten(0, 1)]
+            values[indices] = pairwise(found, lambda a, b: (a * b).sum(1))
+        return bench.Score(float(np.nanmean(values)), per_image=values)
+
+
+def embed(model: torch.nn.Module, images: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> (B, 512) of length 1."""
+    return F.normalize(model(resize(images, SIDE, "bilinear").clamp(0, 1) * 2 - 1), dim=1)
+
+
+def arcface() -> torch.nn.Module:
+    """facexlib's IR-SE-50 on the local file. Raises MissingWeights."""
+    from facexlib.recognition.arcface_arch import Backbone
+
+    saved = weights.load("arcface")
+    with torch.device("meta"):
+        model = Backbone(num_layers=50, drop_ratio=0.6, mode="ir_se")
+    model.load_state_dict(saved, assign=True)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,131 @@
+"""pytorch-fid's Inception network on the local file, and what is kept of its features: all of them, mean and covariance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import bench
+from bench import weights
+
+KEPT = 50_000  # reference images whose features are kept; mean and covariance are of all
+BLOCKS = {64: 0, 192: 1, 768: 2, 2048: 3}  # of the network, by features (pytorch-fid's --dims)
+
+
+def network(dims: int = 2048, device: torch.device | str = "cpu", compiled: bool = False) -> Callable[[Tensor], Tensor]:
+    """(B, 3, H, W) in [0, 1] -> (B, dims): resized to 299 px (bilinear) as pytorch-fid does; channels last."""
+    from pytorch_fid import inception as package
+
+    saved = weights.load("inception-fid")
+    with patch.object(package, "load_state_dict_from_url", lambda *_, **__: saved):
+        model = package.InceptionV3([BLOCKS[dims]])
+    model = model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward = torch.compile(model) if compiled else model
+
+    @torch.inference_mode()
+    def features(images: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(forward(images.contiguous(memory_format=torch.channels_last))[0], 1).flatten(1)
+
+    return features
+
+
+@dataclass
+class Statistics:
+    """Mean and covariance, streamed in float64 (Chan 1983), of (n, d) features; the first of these themselves."""
+
+    dims: int
+    n: int = 0
+    parts: list[np.ndarray] = field(default_factory=list)
+    limit: int | None = None  # of the features that are kept
+
+    def __post_init__(self) -> None:
+        self.mean, self.scatter = np.zeros(self.dims), np.zeros((self.dims, self.dims))
+
+    def add(self, features: np.ndarray) -> Statistics:
+        rows, count = features.astype(np.float64), len(features)
+        mean, total = rows.mean(0), self.n + count
+        delta, centred = mean - self.mean, rows - mean
+        self.scatter += centred.T @ centred + np.outer(delta, delta) * (self.n * count / total)
+        self.mean += delta * (count / total)
+        if self.limit is None or self.n < self.limit:
+            self.parts.append(features)
+        self.n = total
+        return self
+
+    @property
+    def features(self) -> np.ndarray:
+        if len(self.parts) > 1:
+            self.parts = [np.concatenate(self.parts)]
+        return self.parts[0]
+
+    def root(self) -> np.ndarray:
+        """(r, d) with root' root = the covariance: the centred features where they are few, else its Cholesky factor."""
+        if self.n <= self.dims:
+            return (self.features - self.mean) / np.sqrt(self.n - 1)
+        covariance = self.scatter / (self.n - 1)
+        try:
+            return np.linalg.cholesky(covariance).T
+        except np.linalg.LinAlgError:  # features that never vary, or fewer different images than features
+            values, vectors = np.linalg.eigh(covariance)
+            return (vectors * np.sqrt(values.clip(0))).T
+
+
+def frechet_distance(first: Statistics, second: Statistics) -> float:
+    """||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), without a matrix root.
+
+    With S = R'R the eigenvalues of S1 S2 are those of the symmetric R1 S2 R1', the squared singular values of R1 R2'.
+    """
+    roots = [s.root() for s in (first, second)]
+    product = roots[0] @ roots[1].T
+    if min(product.shape) < first.dims:  # few images: small, and its many zeros need the singular values themselves
+        cross = np.linalg.svd(product, compute_uv=False).sum()
+    else:
+        cross = np.sqrt(np.linalg.eigvalsh(product @ product.T).clip(0)).sum()
+    traces = sum(float((root**2).sum()) for root in roots)
+    return max(0.0, float(((first.mean - second.mean) ** 2).sum() + traces - 2 * cross))
+
+
+def of_features(features: np.ndarray) -> Statistics:
+    return Statistics(features.shape[1]).add(features)
+
+
+# ---------------------------------------------------------------- of images
+
+
+def of_outputs(outputs: bench.Outputs, dims: int = 2048, compiled: bool = False) -> Statistics:
+    """Of ``outputs.sr``, its features in their order. Kept for the next metric of the same images."""
+    key, images = ("inception sr", dims), hashlib.blake2b()
+    for image in outputs.sr:
+        images.update(repr(image.shape).encode() + image.tobytes())
+    if outputs.cache.get(key, ("",))[0] != images.digest():
+        features = np.empty((len(outputs.sr), dims), np.float32)
+        for indices, part in batches(outputs, outputs.sr, dims, compiled):
+            features[indices] = part
+        outputs.cache[key] = images.digest(), of_features(features)
+    return outputs.cache[key][1]
+
+
+def of_reference(outputs: bench.Outputs, name: str, dims: int = 2048, compiled: bool = False) -> Statistics:
+    """Of the faces of this field of Outputs, which are the same for all metrics and methods of a run."""
+
+    def make() -> Statistics:
+        found = Statistics(dims, limit=KEPT)
+        for _, part in batches(outputs, getattr(outputs, name), dims, compiled):
+            found.add(part)
+        return found
+
+    return outputs.keep(("inception", name, dims), make)
+
+
+def batches(outputs: bench.Outputs, images: Any, dims: int, compiled: bool) -> Iterator[tuple[list[int], np.ndarray]]:
+    model = outputs.keep(("inception", dims, compiled), lambda: network(dims, outputs.device, compiled))
+    for indices, batch in bench.batches(images, size=32, device=outputs.device):
+        yield indices, model(batch).cpu().numpy()

@@ -1,0 +1,265 @@
+"""Distances between sets of faces: against pytorch-fid on the same files, and against plain numpy."""
+
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from bench.degradations.conditions import Bicubic
+from bench.metrics import distribution, inception
+from bench.metrics.distribution import Fid, FidLr, Kid
+from bench.metrics.inception import Statistics, frechet_distance, of_features
+from bench.metrics.manifold import Precision, Recall
+from bench.metrics.patches import Swd, SwdLr, SwdLrGain, laplacian_pyramid, quantiles, scattered
+from conftest import smooth_images
+from scored import outputs, with_params
+
+import bench
+from bench import weights
+from bench.image import write_image
+from bench.metric import Outputs, Unavailable
+
+
+@pytest.fixture(scope="module")
+def weights_of_fid():
+    """Random weights in the shape of pytorch-fid's network."""
+    from pytorch_fid import inception as package
+
+    torch.manual_seed(0)
+    with patch.object(package, "load_state_dict_from_url", lambda *_, **__: {}), \
+         patch.object(package.torchvision.models.Inception3, "load_state_dict", lambda *_, **__: None):  # fmt: skip
+        return package.fid_inception_v3().state_dict()
+
+
+@pytest.fixture
+def features(monkeypatch):
+    """In place of Inception: 24 features that are cheap and depend on the picture."""
+    rng = torch.Generator().manual_seed(0)
+    mix = torch.randn(3 * 16, 24, generator=rng)
+
+    def network(*_, **__):
+        return lambda x: torch.nn.functional.adaptive_avg_pool2d(x, 4).flatten(1) @ mix
+
+    monkeypatch.setattr(inception, "network", network)
+    monkeypatch.setattr(distribution.OfFeatures, "network", lambda self: "a small network")
+    monkeypatch.setattr(distribution, "of_outputs", lambda o, dims=0, **_: inception.of_outputs(o, 24))
+    monkeypatch.setattr(distribution, "of_reference", lambda o, n, dims=0, **_: inception.of_reference(o, n, 24))
+    return lambda images: network()(torch.from_numpy(np.stack(images)).float() / 255).double().numpy()
+
+
+# ---------------------------------------------------------------- FID
+
+
+def test_fid_agrees_with_pytorch_fid_on_the_same_files(store, tmp_path, weights_of_fid):
+    """End to end, from PNG files; with more images than features, so that scipy's matrix root is exact."""
+    from pytorch_fid import inception as package
+    from pytorch_fid.fid_score import calculate_fid_given_paths
+
+    store("inception-fid", weights_of_fid)
+    dims = 64
+    images = [smooth_images(dims + 10, 24, seed) for seed in (1, 2)]
+    for name, pictures in zip(("ours", "theirs"), images, strict=True):
+        (tmp_path / name).mkdir()
+        for index, picture in enumerate(pictures):
+            write_image(tmp_path / name / f"{index:03d}.png", picture)
+    with patch.object(package, "load_state_dict_from_url", lambda *_, **__: weights_of_fid):
+        expected = calculate_fid_given_paths([str(tmp_path / n) for n in ("ours", "theirs")], 50, "cpu", dims, 0)
+    given = Outputs(sr=list(images[0]), names=[""] * len(images[0]), reference_hr=list(images[1]))
+    metric = with_params(Fid, dims=dims)
+    assert metric.score(given).value == pytest.approx(expected, rel=1e-6)
+    protocol = metric.protocol(given)
+    assert f"{dims + 10} images of 24x24" in protocol and f"{dims} features" in protocol and "biased" in protocol
+    assert weights.file_hash("inception-fid") in protocol
+
+
+def test_the_whole_network_gives_pytorch_fids_features(store, weights_of_fid):
+    from pytorch_fid import inception as package
+
+    store("inception-fid", weights_of_fid)
+    with patch.object(package, "load_state_dict_from_url", lambda *_, **__: weights_of_fid):
+        theirs = package.InceptionV3([3]).eval()
+    images = torch.from_numpy(smooth_images(2, 64)).float() / 255
+    with torch.inference_mode():
+        expected = theirs(images)[0].flatten(1)
+    assert torch.allclose(inception.network()(images), expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(500, 400, 24), (20, 30, 64), (20, 300, 64), (300, 20, 64)])
+def test_frechet_distance_agrees_with_the_matrix_square_root(n, m, d):
+    from scipy.linalg import sqrtm
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (n, d)) @ rng.normal(0, 1, (d, d)), rng.normal(0.2, 1.3, (m, d))
+    s, t = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    root = np.trace(sqrtm(s @ t)).real
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(s) + np.trace(t) - 2 * root
+    first, second = of_features(x), of_features(y)
+    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-9 if min(n, m) > d else 1e-4)
+    assert frechet_distance(first, first) == pytest.approx(0, abs=1e-9 * expected)
+
+
+def test_features_that_never_vary_do_no_harm():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (90, 6)), rng.normal(0, 2, (80, 6))
+    dead = [np.concatenate([f, np.full((len(f), 2), 3.0)], 1) for f in (x, y)]
+    assert frechet_distance(*map(of_features, dead)) == pytest.approx(
+        frechet_distance(*map(of_features, (x, y))), rel=1e-9
+    )
+
+
+def test_statistics_are_streamed_in_float64():
+    x = (np.random.default_rng(0).normal(0, 1e-3, (1000, 5)) + 1e3).astype(np.float32)
+    whole = Statistics(5, limit=300)
+    for start in range(0, 1000, 70):
+        whole.add(x[start : start + 70])
+    wide = x.astype(np.float64)
+    assert whole.n == 1000 and np.allclose(whole.mean, wide.mean(0), rtol=1e-14)
+    assert np.allclose(whole.scatter / 999, np.cov(wide, rowvar=False), rtol=1e-9, atol=1e-15)
+    assert 300 <= len(whole.features) < 370
+
+
+def test_reference_statistics_are_computed_once_in_a_run(features, monkeypatch):
+    given, calls = outputs(20), []
+    network = inception.network
+    monkeypatch.setattr(inception, "network", lambda *_, **__: lambda x: calls.append(len(x)) or network()(x))
+    Fid().score(given), Kid().score(given)
+    assert sum(calls) == 20 + 60
+    other = outputs(20, seed=5, cache=given.cache)
+    Kid().score(other)
+    assert sum(calls) == 20 + 60 + 20
+
+
+def test_fid_extrapolates_to_infinitely_many_images(features):
+    """Two sets of one distribution: the more of FID is bias, the more the extrapolation takes away."""
+    given = Outputs(sr=list(smooth_images(60, 16, 1)), names=[""] * 60, reference_hr=list(smooth_images(2000, 16, 2)))
+    score = Fid().score(given)
+    assert abs(score.extra["inf"]) < score.value / 2
+    assert score.ci[0] <= score.value <= score.ci[1]
+
+
+# ---------------------------------------------------------------- KID, precision and recall
+
+
+def test_kid_agrees_with_a_computation_in_numpy(features):
+    given = outputs(14)
+    x, y = features(given.sr), features(given.reference_hr)
+    k = lambda a, b: (a @ b / 24 + 1) ** 3
+    expected = (
+        np.mean([k(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j])
+        + np.mean([k(a, b) for i, a in enumerate(y) for j, b in enumerate(y) if i != j])
+        - 2 * np.mean([k(a, b) for a in x for b in y])
+    )
+    score = Kid().score(given)
+    assert score.value == pytest.approx(expected, rel=1e-4)
+    rest = [given.sr[:i] + given.sr[i + 1 :] for i in range(14)]
+    without = [Kid().score(Outputs(sr=r, names=given.names[1:], reference_hr=given.reference_hr)).value for r in rest]
+    spread = np.sqrt(13 / 14 * ((np.array(without) - np.mean(without)) ** 2).sum())
+    assert score.ci == pytest.approx((expected - 1.96 * spread, expected + 1.96 * spread), rel=1e-3)
+
+
+def test_kid_is_unbiased(features):
+    faces = smooth_images(600, 16, 3)
+    values = [Kid().score(Outputs(sr=list(faces[i : i + 20]), names=[""] * 20, reference_hr=list(faces[300:]))).value
+              for i in range(0, 300, 20)]  # fmt: skip
+    far = Kid().score(Outputs(sr=list(255 - faces[:20] // 2), names=[""] * 20, reference_hr=list(faces[300:]))).value
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(15) and far > 5 * np.std(values)
+
+
+def test_precision_and_recall_agree_with_their_definition(features):
+    given = outputs(20)
+    x, y = features(given.sr), features(given.reference_hr)
+    apart = lambda a, b: np.linalg.norm(a[:, None] - b, axis=2)
+    reach = lambda a: np.sort(apart(a, a), axis=1)[:, 3]  # the 0th is itself
+    assert Precision().score(given).value == (apart(x, y) <= reach(y)).any(1).mean()
+    assert Recall().score(given).value == (apart(y, x) <= reach(x)).any(1).mean()
+    same = Outputs(sr=given.reference_hr, names=[""] * 60, reference_hr=given.reference_hr)
+    assert Precision().score(same).value == Recall().score(same).value == 1
+    one_face = Outputs(sr=[given.reference_hr[0]] * 5, names=[""] * 5, reference_hr=given.reference_hr)
+    assert Precision().score(one_face).value == 1 and Recall().score(one_face).value < 0.1
+    with pytest.raises(Unavailable, match="more than k = 3"):
+        Precision().score(outputs(3))
+
+
+# ---------------------------------------------------------------- SWD
+
+
+def test_swd_agrees_with_a_computation_in_numpy():
+    given = outputs(5, 32)
+    metric = with_params(Swd, per_image=6, directions=9, smallest=16)
+    score = metric.score(given)
+    mine = [p.numpy() for p in metric.patches(given.sr, 6, 0)]
+    other = [p.numpy() for p in metric.patches(given.reference_hr, 2, 0)]
+    rng = torch.Generator().manual_seed(0)
+    for level, (a, b) in enumerate(zip(mine, other, strict=True)):
+        a, b = a.reshape(-1, 3, 49), b.reshape(-1, 3, 49)
+        mean, std = b.mean((0, 2), keepdims=True), b.std((0, 2), keepdims=True, ddof=1)
+        directions = torch.randn(147, 9, generator=rng).numpy()
+        directions /= np.linalg.norm(directions, axis=0)
+        projected = [np.sort(((x - mean) / (std + 1e-8)).reshape(len(x), -1) @ directions, axis=0) for x in (a, b)]
+        expected = 1000 * np.abs(projected[0] - projected[1]).mean()
+        assert len(a) == len(b) and score.extra[f"level{level}"] == pytest.approx(expected, rel=1e-4)
+    assert score.value == pytest.approx(np.mean(list(score.extra.values())))
+
+
+def test_patches_are_taken_from_the_levels_at_scattered_places():
+    image = np.arange(3 * 16 * 16, dtype=np.uint8).reshape(3, 16, 16)
+    metric = with_params(Swd, smallest=16)
+    (patches,) = metric.patches([image], 400, 0)
+    windows = (
+        np.lib.stride_tricks.sliding_window_view(image, (7, 7), axis=(1, 2)).transpose(1, 2, 0, 3, 4).reshape(100, -1)
+    )
+    found = {tuple(p) for p in (patches[0].reshape(400, -1) * 255).round().byte().numpy()}
+    assert found <= {tuple(w) for w in windows} and len(found) > 90
+    draws = scattered(np.array([7, 8], np.uint64), 100_000, 0) % np.uint64(10)
+    assert np.bincount(draws[0].astype(int)).min() > 9_500 and (draws[0] != draws[1]).mean() > 0.85
+    assert quantiles(6, 3).tolist() == [1, 3, 5] and quantiles(3, 3).tolist() == [0, 1, 2]
+
+
+def test_the_pyramids_levels_add_up_to_the_image():
+    image = torch.rand(1, 3, 64, 64)
+    levels = laplacian_pyramid(image, 16)
+    assert [level.shape[-1] for level in levels] == [64, 32, 16]
+    whole = levels[-1]
+    for level in reversed(levels[:-1]):
+        back = torch.nn.functional.interpolate(whole, size=level.shape[-2:], mode="bilinear", align_corners=False)
+        whole = level + back
+    assert torch.allclose(whole, image, atol=1e-6)
+
+
+def test_swd_prefers_what_looks_like_the_reference():
+    hr = list(smooth_images(40, 32, 1))
+    alike = Outputs(sr=list(smooth_images(40, 32, 2)), names=[""] * 40, reference_hr=hr)
+    assert Swd().score(alike).value < Swd().score(outputs(40, 32, reference_hr=hr)).value
+
+
+def test_swd_gain_is_a_paired_difference_to_bicubic_lr():
+    hr, wild = smooth_images(40, 64, 1), smooth_images(60, 16, 2)
+    clean = list((Bicubic().infer(torch.from_numpy(hr) / 255) * 255).round().byte().numpy())
+    dark, real = [(0.6 * x).astype(np.uint8) for x in clean], [(0.6 * x).astype(np.uint8) for x in wild]
+
+    def given(sr):
+        return Outputs(sr=sr, names=[""] * 40, hr=list(hr), reference_lr=real)
+
+    assert SwdLrGain().score(given(clean)).ci == (0.0, 0.0)
+    gain, near, far = SwdLrGain().score(given(dark)), SwdLr().score(given(dark)), SwdLr().score(given(clean))
+    assert gain.value == pytest.approx(far.value - near.value, rel=1e-6) and gain.ci[0] > 0
+    assert gain.ci[1] - gain.ci[0] < near.ci[1] - near.ci[0] + far.ci[1] - far.ci[0]
+
+
+# ---------------------------------------------------------------- all of them
+
+
+@pytest.mark.parametrize("metric", [Fid, FidLr, Kid, Precision, Recall, Swd, SwdLr])
+def test_values_depend_neither_on_the_batch_nor_on_the_order(metric, features, monkeypatch):
+    given = outputs(30)
+    lr = {"reference_lr": [image[:, ::-1].copy() for image in given.lr]}
+    sr = given.lr if getattr(metric, "about", "sr") == "lr" else given.sr
+    first = metric().score(Outputs(sr=sr, names=given.names, reference_hr=given.reference_hr, **lr))
+    order = np.random.default_rng(0).permutation(30)
+    batches = bench.batches
+    monkeypatch.setattr(bench, "batches", lambda *images, **o: batches(*images, **{**o, "size": 7}), raising=False)
+    again = metric().score(
+        Outputs(sr=[sr[i] for i in order], names=given.names, reference_hr=given.reference_hr[::-1], **lr)
+    )
+    assert again.value == pytest.approx(first.value, rel=1e-5, abs=1e-9)
+    assert again.extra == pytest.approx(first.extra, rel=1e-4, abs=1e-6)
