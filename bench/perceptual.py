@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,7 +42,7 @@ class LpipsLoss:
     """
 
     def __init__(self, net: str, device: torch.device) -> None:
-        self.model = lpips(net).to(device)
+        self.model: Any = lpips(net).to(device)
 
     def features(self, images: Tensor) -> list[Tensor]:
         found = self.model.net(self.model.scaling_layer(images * 2 - 1))
