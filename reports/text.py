@@ -34,7 +34,7 @@ def latex(runs: list[Path], out: Path) -> list[Path]:
 
 def head(table: Table) -> str:
     """What its rows are."""
-    return {"degradations": "Degradation", "agreement": "Metric"}.get(table.kind, "Method" if table.condition else "Name")
+    return {"degradations": "Degradation", "agreement": "Metric"}.get(table.kind, "Method")
 
 
 def latex_table(table: Table, quick: bool = False) -> str:
@@ -47,7 +47,7 @@ def latex_table(table: Table, quick: bool = False) -> str:
         *(["% " + QUICK] if quick else []),
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escape(' '.join(said).replace(' .', ''))}}}",
+        rf"\caption{{{escape(' '.join(filter(None, said)))}}}",
         rf"\begin{{tabular}}{{{'l' * (len(heads) - len(table.columns))}{'r' * len(table.columns)}}}",
         r"\toprule",
         " & ".join(map(escape, heads)) + r" \\",

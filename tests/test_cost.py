@@ -1,6 +1,9 @@
 """Cost of inference: counts by hand, memory that does not depend on the run."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from bench.metrics.cost import Cost, PeakMemory
@@ -49,3 +52,22 @@ def test_speed_is_measured_apart_from_what_every_run_repeats():
     assert found.measured["faces_per_second"] > 0 and found.measured["batch"] == 5
     assert not set(found.measured) & set(found.extra) and found.value == 0
     assert found.extra["memory"] == pytest.approx(0)
+
+
+def test_two_runs_give_the_same_table_and_keep_their_times_in_run_json(bench, folders, tmp_path):
+    tables, speeds = [], []
+    for out in (tmp_path / "one", tmp_path / "two"):
+        common = ["--methods", "bicubic,lanczos", "--conditions", "bicubic,real", "--metrics", "cost,consistency"]
+        code, _, err = bench("run", *common, "--hr", folders[0], "--lr", folders[1], "--out", out, "--device", "cpu")
+        assert code == 0, err
+        tables.append(pd.read_parquet(out / "results.parquet").drop(columns="seconds"))
+        record = json.loads((out / "run.json").read_text())
+        speeds.append([m["measured"]["cost"]["faces_per_second"] for m in record["methods"]])
+        assert (out / "figures/consistency/lanczos/real/figures.json").is_file()
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert speeds[0] != speeds[1]
+    cost = tables[0][tables[0].metric.str.startswith("cost")]
+    assert list(cost.method) == ["bicubic"] * 3 + ["lanczos"] * 3 and (cost.condition == "").all(), "once a method"
+    bench("run", *common, "--hr", folders[0], "--lr", folders[1], "--out", out, "--device", "cpu", "--seed", "0")
+    again = json.loads((out / "run.json").read_text())
+    assert [m["measured"]["cost"]["faces_per_second"] for m in again["methods"]] == speeds[1], "timed once"
