@@ -12,7 +12,7 @@ def bench_metrics():
         "ssim": (f"{__name__}.fidelity:Ssim", "* structural similarity (Y channel)"),
         "ms-ssim": (f"{__name__}.fidelity:MsSsim", "the same at several scales, as many as fit"),
         "nlpd": (f"{__name__}.fidelity:Nlpd", "normalised Laplacian pyramid distance"),
-        "lr-psnr": (f"{__name__}.fidelity:LrPsnr", "PSNR of the output, downsampled, against the LR input, dB"),
+        "lr-psnr": (f"{__name__}.fidelity:LrPsnr", "* PSNR of the output, downsampled, against the LR input, dB"),
         # perceptual: needs the ground truth and weights
         "lpips": (f"{__name__}.perceptual:Lpips", "* learned perceptual distance (AlexNet, VGG or SqueezeNet)"),
         "dists": (f"{__name__}.perceptual:Dists", "distance of structure and texture (VGG16)"),
@@ -44,7 +44,7 @@ def bench_metrics():
         ),
         "swd-lr-gain": (
             f"{__name__}.patches:SwdLrGain",
-            "by how much that distance is below bicubic LR's, paired",
+            "* by how much that distance is below bicubic LR's, paired",
         ),
         # consistency: needs the method
         "consistency": (

@@ -152,7 +152,6 @@ class LrPsnr(bench.Metric):
 
     direction = "higher"
     needs = ("lr",)
-    default = False
 
     def protocol(self, outputs: bench.Outputs) -> str:
         return f"PSNR (RGB) of the output, antialiased bicubic / {outputs.scale}, against the LR input, 8-bit"
