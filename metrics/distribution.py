@@ -76,7 +76,7 @@ class OfFeatures(OfSets):
 class Fid(OfFeatures):
     """Frechet Inception distance (Heusel 2017): ||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of pool3 features.
 
-    Extra ``inf``: FID extrapolated to infinitely many of these images (Chong 2020), linear in 1/n.
+    Extra ``inf``: FID extrapolated to infinitely many of these images (Chong 2020); the reference's own bias stays.
     """
 
     paper = (
@@ -97,7 +97,7 @@ class Fid(OfFeatures):
         dims = "" if p.dims == 2048 else f"{p.dims} features of an earlier layer, "
         return (
             f"FID, {self.counts(outputs)}, {self.network()}, {dims}float64 statistics, interval by bootstrap of the images; "
-            f".inf: linear in 1/n from {SIZES} sizes, half to all of the images{warning}"
+            f".inf: linear in 1/n from {SIZES} sizes, half to all of the images, rough below {4 * p.dims}{warning}"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:

@@ -193,8 +193,8 @@ def test_swd_agrees_with_a_computation_in_numpy():
     for level, (a, b) in enumerate(zip(mine, other, strict=True)):
         a, b = a.reshape(-1, 3, 49), b.reshape(-1, 3, 49)
         mean, std = b.mean((0, 2), keepdims=True), b.std((0, 2), keepdims=True, ddof=1)
-        directions = torch.randn(147, 9, generator=rng).numpy()
-        directions /= np.linalg.norm(directions, axis=0)
+        directions = torch.randn(9, 147, generator=rng).numpy().T
+        directions = directions / np.linalg.norm(directions, axis=0)
         projected = [np.sort(((x - mean) / (std + 1e-8)).reshape(len(x), -1) @ directions, axis=0) for x in (a, b)]
         expected = 1000 * np.abs(projected[0] - projected[1]).mean()
         assert len(a) == len(b) and score.extra[f"level{level}"] == pytest.approx(expected, rel=1e-4)
