@@ -16,7 +16,7 @@ UNITS = {"consistency": "RMS to clean output", "consistency-lpips": "LPIPS to cl
 FACES = 2  # of the robustness figure
 
 
-def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, int]) -> list[dict[str, Any]]:
+def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
     """Per condition its charts: output distance over input distance, and features over 1 - alpha."""
     found: dict[str, dict[tuple[str, str], dict[tuple[str, ...], dict[int, dict[str, float]]]]] = {}
     for row in rows:
@@ -26,10 +26,9 @@ def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, i
             for wanted in ("value", "sinkhorn") if part == "input" else (part,):
                 curve = found.setdefault(row["condition"], {}).setdefault((label, wanted), {}).setdefault(competitor(row), {})
                 curve.setdefault(level, {})["x" if part == "input" else "y"] = float(row["value"])
-    made = []
+    made: dict[str, list[dict[str, Any]]] = {}
     for condition, metrics in found.items():
         named = {r.key: r for t in tables if t.condition == condition for r in t.rows}
-        charts = []
         for (label, part), methods in metrics.items():
             series = []
             for key, levels in methods.items():
@@ -40,9 +39,7 @@ def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, i
                     name = line_name(named[key])
                     series.append((colours.setdefault(name, len(colours)), name, points))
             if series:
-                charts.append({"title": title(label, part), "svg": chart(series, *axes(label, part))})
-        if charts:
-            made.append({"condition": condition, "charts": charts})
+                made.setdefault(condition, []).append({"title": title(label, part), "svg": chart(series, *axes(label, part))})
     return made
 
 

@@ -32,13 +32,12 @@ def render(runs: list[Path], out: Path) -> list[Path]:
     text = page.get_template("report.html.j2").render(
         tables=found.of("results"),
         domain=found.of("degradations"),
-        consistency=[*found.of("consistency"), *found.of("smoothness")],
+        consistency=by_condition(found, consistency.curves(found.tables, rows, colours)),
         ranks=found.of("ranks"),
         agreement=found.of("agreement"),
         cost=found.of("cost"),
         summary=summary(found.tables),
         rank_plots=rank_plots(found),
-        charts=consistency.curves(found.tables, rows, colours),
         colours=colours,
         robustness=consistency.robustness(runs, records),
         grids=grids(runs, records, rows),
@@ -70,6 +69,14 @@ def rank_plots(found: Contents) -> list[dict[str, Any]]:
             {"title": contest.title, "svg": plot, "about": describe(result), "pairs": pairs, "n": result.n}
         )
     return [{"condition": condition, "plots": plots} for condition, plots in made.items()]
+
+
+def by_condition(found: Contents, charts: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The curves and the tables of consistency and smoothness of each condition."""
+    tables = [*found.of("consistency"), *found.of("smoothness")]
+    conditions = dict.fromkeys([*charts, *(t.condition for t in tables)])
+    return [{"condition": c, "charts": charts.get(c, []), "tables": [t for t in tables if t.condition == c]}
+            for c in conditions]  # fmt: skip
 
 
 def thousands(n: Any) -> str:
