@@ -132,6 +132,7 @@ class Artefacts:
             seed=self.settings.seed,
             degrade=self.degrade,
             cache=self.shared,
+            folder=self.store.root / "metrics",
         )
 
     def _known(self, spec: str, scale: int) -> Recipe:

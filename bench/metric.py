@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ class Outputs:
     parameters: int | None = None  # of the method, as Method.parameter_count counts them
     degrade: Callable[..., Tensor] | None = None  # degrade(spec, images (B,3,H,W), scale=1, seed=0) -> (B,3,H/s,W/s)
     cache: dict[Any, Any] = field(default_factory=dict)  # shared by the metrics of one run (networks, references)
+    folder: Path | None = None  # where a metric may keep what is slow to compute, under a name that says what of
 
     def keep(self, key: Any, make: Callable[[], Any]) -> Any:
         """What ``make`` gives, made once in a run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 import bench
 from bench import weights
+from bench.store import write_atomically
 
 KEPT = 50_000  # reference images whose features are kept; mean and covariance are of all
 BLOCKS = {64: 0, 192: 1, 768: 2, 2048: 3}  # of the network, by features (pytorch-fid's --dims)
@@ -66,6 +68,18 @@ class Statistics:
             self.parts = [np.concatenate(self.parts)]
         return self.parts[0]
 
+    def write(self, file: Path) -> None:
+        scatter = self.scatter if self.n > self.dims else np.empty(0)  # of few images the features say it all
+        with open(file, "wb") as stream:
+            np.savez(stream, n=self.n, mean=self.mean, scatter=scatter, features=self.features)
+
+    @classmethod
+    def read(cls, file: Path) -> Statistics:
+        with np.load(file, allow_pickle=False) as saved:
+            found = cls(saved["mean"].size, int(saved["n"]), [saved["features"]])
+            found.mean, found.scatter = saved["mean"], saved["scatter"]
+        return found
+
     def root(self) -> np.ndarray:
         """(r, d) with root' root = the covariance: the centred features where they are few, else its Cholesky factor."""
         if self.n <= self.dims:
@@ -102,27 +116,42 @@ def of_features(features: np.ndarray) -> Statistics:
 
 def of_outputs(outputs: bench.Outputs, dims: int = 2048, compiled: bool = False) -> Statistics:
     """Of ``outputs.sr``, its features in their order. Kept for the next metric of the same images."""
-    key, images = ("inception sr", dims), hashlib.blake2b()
-    for image in outputs.sr:
-        images.update(repr(image.shape).encode() + image.tobytes())
-    if outputs.cache.get(key, ("",))[0] != images.digest():
+    key, images = ("inception sr", dims), digest(outputs.sr)
+    if outputs.cache.get(key, ("",))[0] != images:
         features = np.empty((len(outputs.sr), dims), np.float32)
         for indices, part in batches(outputs, outputs.sr, dims, compiled):
             features[indices] = part
-        outputs.cache[key] = images.digest(), of_features(features)
+        outputs.cache[key] = images, of_features(features)
     return outputs.cache[key][1]
 
 
 def of_reference(outputs: bench.Outputs, name: str, dims: int = 2048, compiled: bool = False) -> Statistics:
-    """Of the faces of this field of Outputs, which are the same for all metrics and methods of a run."""
+    """Of the faces of this field of Outputs, the same for all metrics and methods of a run; kept in its store."""
+    images = getattr(outputs, name)
 
     def make() -> Statistics:
+        file = None
+        if outputs.folder is not None:
+            content = digest(images, weights.file_hash("inception-fid"))
+            file = outputs.folder / f"inception-{dims}-{content}.npz"
+            if file.is_file():
+                return Statistics.read(file)
         found = Statistics(dims, limit=KEPT)
-        for _, part in batches(outputs, getattr(outputs, name), dims, compiled):
+        for _, part in batches(outputs, images, dims, compiled):
             found.add(part)
+        if file is not None:
+            write_atomically(file, found.write)
         return found
 
     return outputs.keep(("inception", name, dims), make)
+
+
+def digest(images: Any, start: str = "") -> str:
+    """32 hex digits of the images' content and order."""
+    content = hashlib.blake2b(start.encode(), digest_size=16)
+    for image in images:
+        content.update(repr(image.shape).encode() + image.tobytes())
+    return content.hexdigest()
 
 
 def batches(outputs: bench.Outputs, images: Any, dims: int, compiled: bool) -> Iterator[tuple[list[int], np.ndarray]]:

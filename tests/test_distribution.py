@@ -129,6 +129,20 @@ def test_reference_statistics_are_computed_once_in_a_run(features, monkeypatch):
     assert sum(calls) == 20 + 60 + 20
 
 
+def test_reference_statistics_outlive_the_run(features, store, tmp_path, monkeypatch):
+    store("inception-fid", {})
+    network, calls = inception.network, []
+    monkeypatch.setattr(inception, "network", lambda *_, **__: lambda x: calls.append(len(x)) or network()(x))
+    values = [Fid().score(outputs(20, folder=tmp_path / "metrics")).value for _ in range(2)]
+    assert values[0] == values[1] and sum(calls) == 20 + 60 + 20
+    changed = outputs(20, folder=tmp_path / "metrics")
+    changed.reference_hr[0] = 255 - changed.reference_hr[0]
+    assert Fid().score(changed).value != values[0] and sum(calls) == 2 * (20 + 60) + 20
+    few = Statistics(5).add(np.random.default_rng(0).random((4, 5), np.float32))
+    few.write(tmp_path / "few.npz")
+    assert frechet_distance(Statistics.read(tmp_path / "few.npz"), few) == pytest.approx(0, abs=1e-12)
+
+
 def test_fid_extrapolates_to_infinitely_many_images(features):
     """Two sets of one distribution: the more of FID is bias, the more the extrapolation takes away."""
     given = Outputs(sr=list(smooth_images(60, 16, 1)), names=[""] * 60, reference_hr=list(smooth_images(2000, 16, 2)))
