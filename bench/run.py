@@ -171,12 +171,12 @@ class Bench:
         if folder is None:
             reason = self.failed[name]
             return [{**head, "metric": m.label, "direction": m.metric.direction, "status": "failed", "reason": reason}
-                    for m in self.plan.measures if about(m) == "sr"]  # fmt: skip
+                    for m in self.plan.measures if m.metric.about == "sr"]  # fmt: skip
         key = self.artefacts.sr_key(method, condition)
         outputs = lru_cache(maxsize=1)(lambda: self.artefacts.outputs(method, condition, folder))
         rows = []
         for measure in self.plan.measures:
-            if about(measure) == "sr":
+            if measure.metric.about == "sr":
                 place = f"{method.folder}/{condition.replace('/', '_')}"
                 rows += self.score(measure, head, f"{measure.label} of {name}", key, outputs, place)
         self.show(method, condition, folder)
@@ -189,7 +189,7 @@ class Bench:
         rows: list[dict[str, Any]] = []
         for label, recipe in {**known, **learned}.items():
             for measure in self.plan.measures:
-                if about(measure) == "lr":
+                if measure.metric.about == "lr":
                     head, key, name = (
                         self.head(None, label),
                         self.artefacts.lr_key(recipe),
@@ -202,7 +202,7 @@ class Bench:
         """Metrics of a method itself, whatever it is tested on."""
         rows: list[dict[str, Any]] = []
         for measure in self.plan.measures:
-            if about(measure) == "method":
+            if measure.metric.about == "method":
                 name, key = f"{measure.label} of {method.label}", key_of(method.key, self.settings.device)
                 given = partial(self.artefacts.method_outputs, method)
                 rows += self.score(measure, self.head(method, ""), name, key, given, method.folder)
@@ -295,11 +295,6 @@ class Bench:
             if name == "html":
                 self.say(f"report: {written[0]}")
         write_json(old, values)
-
-
-def about(measure: Measure) -> str:
-    """What a metric looks at: the restored faces, or the LR faces themselves."""
-    return getattr(measure.metric, "about", "sr")
 
 
 # ---------------------------------------------------------------- folders and records
