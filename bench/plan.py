@@ -80,12 +80,13 @@ class Plan:
     conditions: tuple[str, ...]
     degraded: dict[tuple[str, int], Recipe | None]  # by condition and scale; None: the real LR
     measures: tuple[Measure, ...]
+    versions: tuple[Recipe, ...] = ()  # degradations that metrics make versions of faces with
 
     @property
     def trained(self) -> list[Recipe]:
         """Models to train, degradations before the methods that need them."""
         found: dict[str, Recipe] = {}
-        for recipe in (*(r for m in self.methods for r in (m.degradation, m)), *self.degraded.values()):
+        for recipe in (*(r for m in self.methods for r in (m.degradation, m)), *self.degraded.values(), *self.versions):
             if recipe and recipe.trains:
                 found.setdefault(recipe.key, recipe)
         return list(found.values())
@@ -137,11 +138,12 @@ def _scale(cls: Any, spec: Spec, variant: dict[str, Any]) -> int:
 
 def parameters(cls: Any, spec: Spec, preset: str) -> Any:
     """A plugin's parameters: its defaults (the paper's), then the variant, then the preset, then the brackets."""
-    variant = {k: v for k, v in _variant(cls, spec).items() if k not in RESERVED}
+    reserved = [name for name in RESERVED if name not in {f.name for f in dataclasses.fields(cls.Params)}]
+    variant = {k: v for k, v in _variant(cls, spec).items() if k not in reserved}
     params = override(cls.Params(), variant, f"{spec.name}, variant {spec.get('variant')}")
     if preset == "quick":
         params = override(params, cls.quick, f"{spec.name}, quick preset")
-    return override(params, dict(spec.without(*RESERVED).options), spec.name)
+    return override(params, dict(spec.without(*reserved).options), spec.name)
 
 
 def recipe(
@@ -219,14 +221,19 @@ def make(settings: Settings, data: Data) -> Plan:
         tuple({m.key + m.label: m for m in methods}.values()),
         tuple(map(str, conditions)),
         degraded,
-        tuple(measures(settings.metrics, settings.preset)),
+        (found := tuple(measures(settings.metrics, settings.preset))),
+        tuple(recipe("degradations", s, settings, data) for s in dict.fromkeys(_versions(found))),
     )
     return readable(grid)
 
 
+def _versions(found: tuple[Measure, ...]) -> list[Spec]:
+    return [parse(text) for measure in found for text in measure.metric.degradations()]
+
+
 def readable(grid: Plan) -> Plan:
     """The same plan, its labels short: of a path only the last parts, as many as tell all labels apart."""
-    known = [r for m in grid.methods for r in (m, m.degradation)] + list(grid.degraded.values())
+    known = [r for m in grid.methods for r in (m, m.degradation)] + list(grid.degraded.values()) + list(grid.versions)
     texts = {*grid.conditions, *(r.label for r in known if r)}
     parts = next((n for n in range(1, 20) if len({_short(t, n) for t in texts}) == len(texts)), 0)
 
@@ -239,6 +246,7 @@ def readable(grid: Plan) -> Plan:
         tuple(_short(c, parts) for c in grid.conditions),
         {(_short(c, parts), scale): r and short(r) for (c, scale), r in grid.degraded.items()},
         grid.measures,
+        tuple(map(short, grid.versions)),
     )
 
 

@@ -1,6 +1,7 @@
 """Consistency under degradation: constructed methods come out in the order they must, values against numpy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -202,3 +203,21 @@ def test_identity_of_versions_is_one_less_the_cosine(monkeypatch):
     a, b = (identity.embed(net, bicubic(v)).numpy() for v in versions[0])
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     assert score.per_image == pytest.approx(1 - cosine, rel=1e-4) and chosen.required_weights() == ("arcface",)
+
+
+def test_a_run_takes_the_degradation_from_the_metrics_brackets_and_trains_it(bench, folders, tmp_path):
+    import json
+
+    hr, lr = folders
+    common = ["--methods", "bicubic", "--conditions", "bicubic", "--hr", hr, "--lr", lr, "--out", tmp_path / "out"]
+    wanted = "consistency[degradation=jpeg,parameter=quality,severities=60+20]"
+    learned = "consistency[degradation=degradation-gan[steps=2],parameter=none,versions=2]"
+    code, _, err = bench("run", *common, "--device", "cpu", "--metrics", f"{wanted},{learned}")
+    assert code == 0, err
+    rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
+    protocols = rows[rows.image == ""].groupby("metric").protocol.first()
+    assert "jpeg[quality=60], jpeg[quality=20]" in protocols[wanted] and "degradation-gan" in protocols[learned]
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert [d["label"] for d in record["degradations"]] == ["degradation-gan[steps=2]"], "trained for the metric alone"
+    code, _, err = bench("run", *common, "--metrics", "consistency[degradation=jpeg]")
+    assert code == 2 and "no parameter 'sigma'" in err and len(err.strip().splitlines()) == 1
