@@ -52,7 +52,7 @@ def line_name(row: Any) -> str:
 def title(label: str, part: str) -> str:
     if label.startswith("smoothness"):
         return "Smoothness of features, Sinkhorn divergence" if part == "sinkhorn" else "Smoothness of features, distance"
-    return label
+    return label.replace(",", ", ")
 
 
 def axes(label: str, part: str) -> tuple[str, str]:

@@ -66,9 +66,9 @@ def chart(series: Sequence[tuple[int, str, Points]], across: str, up: str, width
     return svg(width, height, f"{up} against {across}", parts)
 
 
-def rank_plot(title: str, names: Sequence[str], ranks: Sequence[float], difference: float, width: int = 330) -> Markup:
+def rank_plot(title: str, names: Sequence[str], ranks: Sequence[float], difference: float, width: int = 350) -> Markup:
     """Mean ranks, best on top, each with a bar of half the critical difference to both sides: Nemenyi's test by eye."""
-    k, left, right, row, top = len(ranks), 128, 14, 19, 20
+    k, left, right, row, top = len(ranks), 156, 14, 19, 20
     height = top + row * k + 6
     low, high = 1 - min(difference / 2, 0.5), k + min(difference / 2, 0.5)
 
@@ -83,7 +83,7 @@ def rank_plot(title: str, names: Sequence[str], ranks: Sequence[float], differen
     for place, index in enumerate(sorted(range(k), key=lambda i: ranks[i])):
         y, rank = top + row * (place + 0.5), ranks[index]
         name = names[index]
-        parts.append(text(left - 8, y + 4, name if len(name) < 21 else name[:19] + "…", "end", "name", name))
+        parts.append(text(left - 8, y + 4, name if len(name) < 25 else name[:23] + "…", "end", "name", name))
         parts.append(Markup('<line class="bar" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
             across(rank - difference / 2), across(rank + difference / 2), y, y))  # fmt: skip
         parts.append(Markup('<circle class="dot" cx="{}" cy="{}" r="3.5"><title>{}: mean rank {}</title></circle>').format(

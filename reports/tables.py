@@ -52,6 +52,7 @@ class Column:
     def title(self) -> str:
         """The metric as the field writes it, with its arrow; a part of a metric by its own name."""
         name, options, part = split(self.metric)
+        options = options.replace(",", ", ")
         head = NAMES.get(name, name)
         head = PARTS.get(part, part.replace("_", " ")) if part else f"{head} [{options}]" if options else head
         if self.kind in ("consistency", "smoothness"):
