@@ -50,10 +50,10 @@ def summary(tables: list[Table]) -> dict[str, Any] | None:
     for table in shown:
         cells: dict[str, dict[str, Any]] = {}
         for index, column in enumerate(table.columns):
-            best = [r for r in table.rows if r.cells[index].rank == 1]
-            tied = [r.label for r in table.rows if r.cells[index].tied]
+            best, tied = (list(dict.fromkeys(r.label for r in table.rows if chosen(r.cells[index])))
+                          for chosen in (lambda c: c.rank == 1, lambda c: c.tied))  # fmt: skip
             if best:
-                cells[column.metric] = {"best": list(dict.fromkeys(r.label for r in best)), "tied": tied}
+                cells[column.metric] = {"best": best, "tied": [label for label in tied if label not in best]}
         rows.append({"condition": table.condition, "cells": cells})
     heads = {m: t for m, t in heads.items() if any(m in r["cells"] for r in rows)}
     return {"heads": heads, "rows": rows} if heads else None

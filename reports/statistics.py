@@ -73,7 +73,7 @@ def mark(tables: list[Table], found: list[Contest]) -> None:
                 continue
             for key, one in cells.items():
                 p = contest.found.p[contest.keys.index(key), contest.keys.index(best)]
-                one.tied = key != best and one.value is not None and bool(p > stats.LEVEL)
+                one.tied = one.rank != 1 and one.value is not None and bool(p > stats.LEVEL)
 
 
 def rank_tables(tables: list[Table], found: list[Contest]) -> list[Table]:
