@@ -71,15 +71,17 @@ class Consistency(bench.Metric):
         faces: list[Tensor] = []
         pictures: list[Picture] = []
         for indices, clean, versions in versions_of(outputs, p):
-            outs = [outputs.upscale(v).clamp(0, 1) for v in versions.flatten(0, 1)]
+            given = list(versions.flatten(0, 1))
+            outs = [outputs.upscale(v).clamp(0, 1) for v in given]
             answer = outputs.upscale(clean).clamp(0, 1)
             faces += list(answer)
             seen, reference = [look(o) for o in outs], look(answer)
-            apart[indices] = pairwise(seen, distance)
-            inputs[indices] = pairwise(list(versions.flatten(0, 1)), rms)
-            squares[indices] = pairwise(outs, lambda a, b: rms(a, b).square())
+            alone = len(given) == 1  # then the clean LR is the other one of the pair
+            apart[indices] = pairwise([*seen, *[reference] * alone], distance)
+            inputs[indices] = pairwise([*given, *[clean] * alone], rms)
+            squares[indices] = pairwise([*outs, *[answer] * alone], lambda a, b: rms(a, b).square())
             drifts[indices] = torch.stack([rms(o, answer).square() for o in outs]).mean(0).double().cpu().numpy()
-            ends = [torch.stack([rms(v, clean) for v in versions.flatten(0, 1)]),
+            ends = [torch.stack([rms(v, clean) for v in given]),
                     torch.stack([distance(s, reference) for s in seen])]  # fmt: skip
             curve.append(torch.stack([e.unflatten(0, versions.shape[:2]).mean(1) for e in ends], 1))
             shown = [row for row, index in enumerate(indices) if index < self.pictures]

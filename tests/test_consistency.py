@@ -135,6 +135,12 @@ def test_levels_are_severities_of_one_degradation_or_a_list_of_several():
     assert 0 < score.extra["level0"] < score.extra["level1"] < score.extra["level2"], "one version a level is enough"
 
 
+def test_a_single_version_is_paired_with_the_undegraded_lr():
+    score = metric(degradation=("jpeg[quality=20]",), parameter=None).score(outputs(bicubic))
+    assert score.value == pytest.approx(score.extra["to_clean"]) and score.value > 1
+    assert score.extra["sensitivity"] == pytest.approx(score.extra["level0"] / score.extra["level0_input"], rel=1e-5)
+
+
 def test_only_the_first_faces_are_used_and_the_others_are_not_measured():
     score = metric(faces=3).score(outputs(bicubic))
     assert score.n == 3 and np.isfinite(score.per_image).tolist() == [True] * 3 + [False] * 5
@@ -205,19 +211,42 @@ def test_identity_of_versions_is_one_less_the_cosine(monkeypatch):
     assert score.per_image == pytest.approx(1 - cosine, rel=1e-4) and chosen.required_weights() == ("arcface",)
 
 
+LEARNED = """
+from dataclasses import dataclass
+import torch
+import bench
+from bench.image import downsample
+
+class Dim(bench.Degradation):
+    @dataclass(frozen=True)
+    class Params:
+        steps: int = 2
+    def build(self):
+        self.gain = torch.nn.Parameter(torch.ones(1))
+    def stages(self):
+        return [bench.Stage("dim", self.params.steps, self.step, {"net": torch.optim.SGD([self.gain], 0.1)}, batch_size=2)]
+    def step(self, batch, run):
+        run.minimize(self.infer(batch.hr).mean(), "net")
+    def infer(self, hr, generator=None):
+        return self.gain * downsample(hr, self.scale)
+"""
+
+
 def test_a_run_takes_the_degradation_from_the_metrics_brackets_and_trains_it(bench, folders, tmp_path):
     import json
 
+    (tmp_path / "dim.py").write_text(LEARNED)
     hr, lr = folders
-    common = ["--methods", "bicubic", "--conditions", "bicubic", "--hr", hr, "--lr", lr, "--out", tmp_path / "out"]
-    wanted = "consistency[degradation=jpeg,parameter=quality,severities=60+20]"
-    learned = "consistency[degradation=degradation-gan[steps=2],parameter=none,versions=2]"
-    code, _, err = bench("run", *common, "--device", "cpu", "--metrics", f"{wanted},{learned}")
+    common = ["--plugin", tmp_path / "dim.py", "--methods", "bicubic", "--conditions", "bicubic", "--hr", hr, "--lr", lr]
+    common += ["--device", "cpu", "--out", tmp_path / "out", "--metrics"]
+    known = "consistency[degradation=jpeg,parameter=quality,severities=60+20]"
+    learned = "consistency[degradation=dim[steps=3],parameter=none]"
+    code, _, err = bench("run", *common, f"{known},{learned}")
     assert code == 0, err
     rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
     protocols = rows[rows.image == ""].groupby("metric").protocol.first()
-    assert "jpeg[quality=60], jpeg[quality=20]" in protocols[wanted] and "degradation-gan" in protocols[learned]
+    assert "jpeg[quality=60], jpeg[quality=20]" in protocols[known] and "dim[steps=3]" in protocols[learned]
     record = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert [d["label"] for d in record["degradations"]] == ["degradation-gan[steps=2]"], "trained for the metric alone"
-    code, _, err = bench("run", *common, "--metrics", "consistency[degradation=jpeg]")
+    assert [d["label"] for d in record["degradations"]] == ["dim[steps=3]"], "trained for the metric alone"
+    code, _, err = bench("run", *common, "consistency[degradation=jpeg]")
     assert code == 2 and "no parameter 'sigma'" in err and len(err.strip().splitlines()) == 1
