@@ -51,7 +51,7 @@ def bench_metrics():
             f"{__name__}.consistency:Consistency",
             "* distance between outputs for degraded versions of one face",
         ),
-        "consistency-lpips": (f"{__name__}.consistency:ConsistencyLpips", "the same in LPIPS; needs weights"),
+        "consistency-lpips": (f"{__name__}.consistency:ConsistencyLpips", "* the same in LPIPS; needs weights"),
         "consistency-identity": (
             f"{__name__}.consistency:ConsistencyIdentity",
             "the same in 1 - cosine of ArcFace embeddings; needs weights",

@@ -114,7 +114,6 @@ class Consistency(bench.Metric):
 class ConsistencyLpips(Consistency):
     """``consistency`` in LPIPS (AlexNet) instead of grey levels."""
 
-    default = False
     unit = "LPIPS (AlexNet)"
     pictures = 0
 
