@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -120,12 +121,14 @@ def friedman(values: np.ndarray) -> float:
 
 def critical_difference(k: int, n: int, level: float = LEVEL) -> float:
     """Nemenyi's critical difference of the mean ranks of k methods over n rows: q sqrt(k (k + 1) / (6 n)) (Demsar 2006)."""
+    return float(_studentized(k, level) * np.sqrt(k * (k + 1) / (6 * n))) if n else float("inf")
+
+
+@cache
+def _studentized(k: int, level: float) -> float:
     from scipy.stats import studentized_range
 
-    if n == 0:
-        return float("inf")
-    q = studentized_range.ppf(1 - level, k, np.inf) / np.sqrt(2)
-    return float(q * np.sqrt(k * (k + 1) / (6 * n)))
+    return float(studentized_range.ppf(1 - level, k, np.inf) / np.sqrt(2))
 
 
 def groups(ranks: np.ndarray, difference: float) -> list[tuple[int, ...]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench import stats
 
-from .tables import Cell, Column, Row, Table, competitor, headline, letter, results, split
+from .tables import COMPETITOR, Cell, Column, Row, Table, headline, letter, results, split
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,18 @@ def contests(runs: list[Path], records: list[dict[str, Any]]) -> list[Contest]:
     for folder, record in zip(runs, records, strict=True):
         table = results(folder)
         table = table[(table["image"].fillna("") != "") & (table["status"] == "ok") & (table["method"] != "")]
-        table = table[table["metric"].map(headline).astype(bool)]
+        table = table[table["metric"].isin([m for m in table["metric"].unique() if headline(m)])]
         frames.append(table.assign(run=record["run"] if len(runs) > 1 else "", faces=record["faces"]))
     faces = pd.concat(frames) if frames else pd.DataFrame()
     found = []
     for (_, condition, metric), group in faces.groupby(["faces", "condition", "metric"], sort=False) if len(faces) else ():
-        keys = list(dict.fromkeys(map(competitor, group.to_dict("records"))))
-        columns = {k: g.set_index("image")["value"].astype(float)
-                   for k, g in group.groupby(["run", "faces", "method", "variant", "degradation"], sort=False)}  # fmt: skip
-        if len(keys) < 2:
-            continue
-        values = pd.concat([columns[k] for k in keys], axis=1).to_numpy()
-        direction = str(group["direction"].iloc[0])
-        found.append(Contest(str(condition), str(metric), direction, keys, stats.compare(values, direction)))
+        columns = {key: one.set_index("image")["value"].astype(float)
+                   for key, one in group.groupby(list(COMPETITOR), sort=False)}  # fmt: skip
+        if len(columns) > 1:
+            values = pd.concat(list(columns.values()), axis=1).to_numpy()
+            direction = str(group["direction"].iloc[0])
+            result = stats.compare(values, direction)
+            found.append(Contest(str(condition), str(metric), direction, list(columns), result))
     return found
 
 

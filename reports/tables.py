@@ -23,6 +23,7 @@ DIGITS = {"psnr": 2, "lr-psnr": 2, "ssim": 4, "ms-ssim": 4, "lpips": 4, "dists":
 FAMILIES = ("consistency", "smoothness", "cost")  # of metrics with tables of their own
 PREFIX = {"consistency-lpips": "LPIPS", "consistency-identity": "identity"}
 PARTS = {"psnr": "PSNR", "psnr_to_clean": "PSNR to clean"}  # as their columns say; others as they are written
+COMPETITOR = ("run", "faces", "method", "variant", "degradation")  # the columns that tell a table's rows apart
 DETAIL = "level"  # parts of a value named so stay in results.csv
 RECORD: dict[str, Any] = {
     "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},
@@ -217,7 +218,7 @@ def headline(metric: str) -> bool:
 
 def competitor(row: Any) -> tuple[str, ...]:
     """What a row of a table is about: run, faces, method, options, what it was trained on."""
-    return tuple(str(row[k]) for k in ("run", "faces", "method", "variant", "degradation"))
+    return tuple(str(row[k]) for k in COMPETITOR)
 
 
 def _table(condition: str, rows: list[dict[str, Any]], title: str, kind: str = "results") -> Table:
