@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -12,6 +14,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.linalg import eigvalsh
 from torch import Tensor
 
 import bench
@@ -80,31 +83,42 @@ class Statistics:
             found.mean, found.scatter = saved["mean"], saved["scatter"]
         return found
 
+    @property
+    def covariance(self) -> np.ndarray:
+        return self.scatter / (self.n - 1)
+
+    @cached_property
     def root(self) -> np.ndarray:
-        """(r, d) with root' root = the covariance: the centred features where they are few, else its Cholesky factor."""
+        """(r, d) with root' root = the covariance: the centred features where they are few."""
         if self.n <= self.dims:
             return (self.features - self.mean) / np.sqrt(self.n - 1)
-        covariance = self.scatter / (self.n - 1)
-        try:
-            return np.linalg.cholesky(covariance).T
-        except np.linalg.LinAlgError:  # features that never vary, or fewer different images than features
-            values, vectors = np.linalg.eigh(covariance)
-            return (vectors * np.sqrt(values.clip(0))).T
+        values, vectors = np.linalg.eigh(self.covariance)
+        return (vectors * np.sqrt(values.clip(0))).T
+
+    def traces(self) -> float:
+        few = self.n <= self.dims
+        return float((self.root**2).sum() if few else self.scatter.trace() / (self.n - 1))
 
 
 def frechet_distance(first: Statistics, second: Statistics) -> float:
-    """||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), without a matrix root.
+    """||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))."""
+    shift = float(((first.mean - second.mean) ** 2).sum())
+    return max(0.0, shift + first.traces() + second.traces() - 2 * cross_trace(first, second))
 
-    With S = R'R the eigenvalues of S1 S2 are those of the symmetric R1 S2 R1', the squared singular values of R1 R2'.
+
+def cross_trace(first: Statistics, second: Statistics) -> float:
+    """tr (S1 S2)^(1/2) without a matrix root: the sum of the square roots of the eigenvalues of S1 S2.
+
+    Those are the solutions of a symmetric problem (of L' S1 L with S2 = LL'). With fewer images than features they are the
+    squared singular values of R1 R2' with S = R'R, whose many zeros come out as zeros.
     """
-    roots = [s.root() for s in (first, second)]
-    product = roots[0] @ roots[1].T
-    if min(product.shape) < first.dims:  # few images: small, and its many zeros need the singular values themselves
-        cross = np.linalg.svd(product, compute_uv=False).sum()
-    else:
-        cross = np.sqrt(np.linalg.eigvalsh(product @ product.T).clip(0)).sum()
-    traces = sum(float((root**2).sum()) for root in roots)
-    return max(0.0, float(((first.mean - second.mean) ** 2).sum() + traces - 2 * cross))
+    if min(first.n, second.n) > first.dims:
+        one, two = first.covariance, second.covariance
+        vary = (one.diagonal() > 0) & (two.diagonal() > 0)  # the other features add nothing
+        with suppress(np.linalg.LinAlgError):  # fewer different images than features: S2 has no L
+            pair = (matrix[np.ix_(vary, vary)] for matrix in (one, two))
+            return float(np.sqrt(eigvalsh(*pair, type=2, driver="gv", check_finite=False).clip(0)).sum())
+    return float(np.linalg.svd(first.root @ second.root.T, compute_uv=False).sum())
 
 
 def of_features(features: np.ndarray) -> Statistics:
