@@ -60,6 +60,8 @@ class Column:
             head = head if part else "between" if self.kind == "consistency" else "moved"
             head = f"{PREFIX[name]}: {head}" if name in PREFIX else head
             head = f"{head} [{options}]" if options else head
+        elif family(self.metric) and part:
+            head = f"{NAMES.get(name, name)} {head}"
         return f"{head} {ARROWS.get(self.direction, '')}".strip()
 
 
@@ -211,9 +213,9 @@ def family(metric: str) -> str:
 
 
 def headline(metric: str) -> bool:
-    """Whether it stands among the results; of a family only consistency's value does."""
+    """Whether it stands among the results; of a family only consistency's value, and that over distances between faces."""
     name, _, part = split(metric)
-    return not family(metric) or (name == "consistency" and not part)
+    return not family(metric) or (name == "consistency" and part in ("", "relative"))
 
 
 def competitor(row: Any) -> tuple[str, ...]:

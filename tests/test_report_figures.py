@@ -28,7 +28,7 @@ def rows_of(condition, rng):
             rows.append(row(method, condition, metric, float(found.mean()), n=FACES, **direction))
             rows += [row(method, condition, metric, float(v), n=1, ci_low=None, ci_high=None, image=f"face{i:02d}", **direction)
                      for i, v in enumerate(found)]  # fmt: skip
-        parts = {"to_clean": 6 - gain, "psnr": 30 + gain}
+        parts = {"to_clean": 6 - gain, "psnr": 30 + gain, "relative": 0.1}
         for level, x in enumerate((2.0, 4.0, 8.0)):
             parts |= {f"level{level}_input": x, f"level{level}": x * (1 - gain / 4)}
         low = {"direction": "lower", "ci_low": None, "ci_high": None} | more
@@ -124,8 +124,9 @@ def test_metrics_are_correlated_over_methods(run):
 
 
 def test_consistency_has_its_own_tables_and_only_its_headline_stands_among_the_results(run):
-    assert [c.metric for c in table(run, "results").columns] == ["psnr", "consistency", "swd"]
-    assert [c.title for c in table(run, "consistency").columns] == ["between ↓", "to clean ↓", "PSNR ↓"]
+    heads = [c.title for c in table(run, "results").columns]
+    assert heads == ["PSNR ↑", "Consistency ↓", "Consistency relative ↓", "SWD ↓"]
+    assert [c.title for c in table(run, "consistency").columns] == ["between ↓", "to clean ↓", "PSNR ↓", "relative ↓"]
     smooth = table(run, "smoothness")
     assert [(r.label, r.degradation) for r in smooth.rows] == [("edge_net", "high-to-low")], "the only one with features"
 
@@ -140,7 +141,7 @@ def test_cost_shows_what_was_counted_and_what_was_timed(run):
 
 def test_the_summary_says_who_is_best_where(run):
     found = summary(contents([run]).tables)
-    assert list(found["heads"]) == ["psnr", "consistency", "swd"]
+    assert list(found["heads"]) == ["psnr", "consistency", "consistency.relative", "swd"]
     cell = found["rows"][0]["cells"]["psnr"]
     assert {*cell["best"], *cell["tied"]} == {"edge_net", "twin"}
 
