@@ -31,7 +31,7 @@ class ESRGANJpegKernel(bench.Method):
     is read. Here each batch draws one of these sides, then crops patches; where a shrunk face is smaller than a patch
     it is used whole, down to 32 px. Training starts from the PSNR-trained RRDB of ESRGAN, or any such checkpoint
     (``init``), or from an L1 stage of its own, which begins as bilinear interpolation. ``feature_loss=none`` trains
-    without pretrained weights, and so does the quick preset. The paper's size: 16,697,987 parameters, the critic's 2,763,841.
+    without pretrained weights, and so does the quick preset. The paper's size: 16,697,987 parameters, the critic's 2,765,633.
     """
 
     paper = "Aakerberg, Nasrollahi, Moeslund: Real-world super-resolution of face-images from surveillance cameras, 2021"
