@@ -18,10 +18,19 @@ def rrdb_file(path, layout, *, width=8, growth=32, blocks=2, seed=0):
 def _convs(layout, width, growth, blocks):
     """(name, inputs, outputs) from the LR to the HR."""
     dense, ends = {
-        "first": ("model.1.sub.{b}.RDB{r}.conv{c}.0", ["model.0", f"model.1.sub.{blocks}", "model.3", "model.6", "model.8", "model.10"]),
-        "later": ("RRDB_trunk.{b}.RDB{r}.conv{c}", ["conv_first", "trunk_conv", "upconv1", "upconv2", "HRconv", "conv_last"]),
-        "basicsr": ("body.{b}.rdb{r}.conv{c}", ["conv_first", "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]),
-    }[layout]  # fmt: skip
+        "first": (
+            "model.1.sub.{b}.RDB{r}.conv{c}.0",
+            ["model.0", f"model.1.sub.{blocks}", "model.3", "model.6", "model.8", "model.10"],
+        ),
+        "later": (
+            "RRDB_trunk.{b}.RDB{r}.conv{c}",
+            ["conv_first", "trunk_conv", "upconv1", "upconv2", "HRconv", "conv_last"],
+        ),
+        "basicsr": (
+            "body.{b}.rdb{r}.conv{c}",
+            ["conv_first", "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"],
+        ),
+    }[layout]
     yield ends[0], 3, width
     for b in range(blocks):
         for r in (1, 2, 3):
