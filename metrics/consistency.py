@@ -201,7 +201,9 @@ def degraded(outputs: bench.Outputs, p: Any, indices: list[int], batch: Tensor) 
     return found[:, :1] if all(torch.equal(found[:, 0], found[:, k]) for k in range(1, p.versions)) else found
 
 
-def robustness(outputs: bench.Outputs, p: Any, indices: list[int], rows: list[int], inputs: Any, outs: Any) -> list[Picture]:
+def robustness(
+    outputs: bench.Outputs, p: Any, indices: list[int], rows: list[int], inputs: Any, outs: Any
+) -> list[Picture]:
     """The clean LR and one version a level, and what the method makes of each, of these rows of a batch."""
     (clean, versions), (answer, of_versions) = inputs, outs
     each = versions.shape[1]

@@ -80,7 +80,11 @@ class Smoothness(bench.Metric):
             "sinkhorn_end": float(curves[1, -1]),
         }
         for level, (alpha, (y, s)) in enumerate(zip(alphas, curves.T, strict=True)):
-            extra |= {f"level{level}": float(y), f"level{level}_input": float(1 - alpha), f"level{level}_sinkhorn": float(s)}
+            extra |= {
+                f"level{level}": float(y),
+                f"level{level}_input": float(1 - alpha),
+                f"level{level}_sinkhorn": float(s),
+            }
         return bench.Score(float(heights[0, used].mean()), per_image=heights[0], n=int(used.sum()), extra=extra)
 
     def kinds(self, outputs: bench.Outputs, clean: Tensor) -> list[tuple[Callable, Callable]]:

@@ -13,33 +13,34 @@ from .tables import FAMILIES, Table, competitor, family, split
 
 UNITS = {"consistency": "RMS to clean output", "consistency-lpips": "LPIPS to clean output",
          "consistency-identity": "1 - cosine to clean output"}  # fmt: skip
+LEVEL = re.compile(r"(?P<metric>.*)\.level(?P<level>\d+)(?:_(?P<part>\w+))?")  # a point of a curve
 FACES = 2  # of the robustness figure
 
 
 def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
-    """Per condition its charts: output distance over input distance, and features over 1 - alpha."""
-    found: dict[str, dict[tuple[str, str], dict[tuple[str, ...], dict[int, dict[str, float]]]]] = {}
+    """Per condition its charts: output distance over input distance, and features over 1 - alpha.
+
+    ``colours`` numbers the methods in the order of their first line; it is filled here.
+    """
+    values: dict[tuple[str, str, tuple[str, ...]], dict[str, dict[int, float]]] = {}  # part -> level -> value
     for row in rows:
-        match = re.fullmatch(r"(.*)\.level(\d+)(?:_(\w+))?", row["metric"])
-        if row["status"] == "ok" and match and family(row["metric"]) in FAMILIES[:2]:
-            label, level, part = match[1], int(match[2]), match[3] or "value"
-            for wanted in ("value", "sinkhorn") if part == "input" else (part,):
-                curve = found.setdefault(row["condition"], {}).setdefault((label, wanted), {}).setdefault(competitor(row), {})
-                curve.setdefault(level, {})["x" if part == "input" else "y"] = float(row["value"])
+        match = LEVEL.fullmatch(row["metric"])
+        if match and row["status"] == "ok" and family(row["metric"]) in FAMILIES[:2]:
+            parts = values.setdefault((row["condition"], match["metric"], competitor(row)), {})
+            parts.setdefault(match["part"] or "", {})[int(match["level"])] = float(row["value"])
+    named = {(t.condition, r.key): line_name(r) for t in tables for r in t.rows}
+    lines: dict[tuple[str, str, str], list[Any]] = {}
+    for (condition, metric, key), parts in values.items():
+        across, name = parts.pop("input", {}), named[condition, key]
+        for part, heights in parts.items():
+            points = sorted((across[level], y) for level, y in heights.items() if level in across)
+            points = [(0.0, 0.0), *points] if metric.startswith("consistency") else points
+            colour = colours.setdefault(name, len(colours))
+            lines.setdefault((condition, metric, part), []).append((colour, name, points))
     made: dict[str, list[dict[str, Any]]] = {}
-    for condition, metrics in found.items():
-        named = {r.key: r for t in tables if t.condition == condition for r in t.rows}
-        for (label, part), methods in metrics.items():
-            series = []
-            for key, levels in methods.items():
-                points = sorted((p["x"], p["y"]) for p in levels.values() if len(p) == 2)
-                if label.startswith("consistency"):
-                    points = [(0.0, 0.0), *points]
-                if points and any("y" in p for p in levels.values()) and key in named:
-                    name = line_name(named[key])
-                    series.append((colours.setdefault(name, len(colours)), name, points))
-            if series:
-                made.setdefault(condition, []).append({"title": title(label, part), "svg": chart(series, *axes(label, part))})
+    for (condition, metric, part), series in lines.items():
+        drawn = chart(series, *axes(metric))
+        made.setdefault(condition, []).append({"title": title(metric, part), "svg": drawn})
     return made
 
 
@@ -49,16 +50,16 @@ def line_name(row: Any) -> str:
     return f"{row.label}{trained}{f', {row.run}' if row.run else ''}"
 
 
-def title(label: str, part: str) -> str:
-    if label.startswith("smoothness"):
-        return "Smoothness of features, Sinkhorn divergence" if part == "sinkhorn" else "Smoothness of features, distance"
-    return label.replace(",", ", ")
+def title(metric: str, part: str) -> str:
+    if metric.startswith("smoothness"):
+        return f"Smoothness of features, {'Sinkhorn divergence' if part else 'distance'}"
+    return metric.replace(",", ", ")
 
 
-def axes(label: str, part: str) -> tuple[str, str]:
-    if label.startswith("smoothness"):
+def axes(metric: str) -> tuple[str, str]:
+    if metric.startswith("smoothness"):
         return "1 - alpha (from clean to degraded)", "moved / between faces"
-    return "RMS of the input's change", UNITS.get(split(label)[0], "distance to clean output")
+    return "RMS of the input's change", UNITS.get(split(metric)[0], "distance to clean output")
 
 
 def robustness(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -79,7 +80,10 @@ def robustness(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str
                         row = "Input (LR)" if picture["of"] == "lr" else model["label"]
                         columns = faces.setdefault(picture["group"], {}).setdefault(row, {})
                         if picture["label"] not in columns:
-                            columns[picture["label"]] = {"src": embedded(place / picture["file"]), "note": picture["note"]}
+                            columns[picture["label"]] = {
+                                "src": embedded(place / picture["file"]),
+                                "note": picture["note"],
+                            }
                 if faces:
                     heads = list(next(iter(next(iter(faces.values())).values())))
                     made.append({"metric": metric, "condition": condition, "run": record["run"] if len(runs) > 1 else "",

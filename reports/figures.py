@@ -21,7 +21,9 @@ def colour(index: int) -> str:
 def stroke(index: int) -> Markup:
     """A line's colour and dashes as attributes."""
     dash = DASHES[index // len(COLOURS) % len(DASHES)]
-    return Markup('style="stroke:{}"{}').format(colour(index), Markup(' stroke-dasharray="{}"').format(dash) if dash else "")
+    return Markup('style="stroke:{}"{}').format(
+        colour(index), Markup(' stroke-dasharray="{}"').format(dash) if dash else ""
+    )
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
@@ -33,7 +35,9 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def chart(series: Sequence[tuple[int, str, Points]], across: str, up: str, width: int = 330, height: int = 210) -> Markup:
+def chart(
+    series: Sequence[tuple[int, str, Points]], across: str, up: str, width: int = 330, height: int = 210
+) -> Markup:
     """Lines (colour's number, label, points) from the origin, with axes named ``across`` and ``up``."""
     left, bottom, top, right = 58, 34, 8, 10
     x_high = max((x for _, _, points in series for x, _ in points), default=1.0) or 1.0
@@ -47,7 +51,9 @@ def chart(series: Sequence[tuple[int, str, Points]], across: str, up: str, width
     parts = []
     for y in ticks(y_low, y_high):
         _, v = place(0, y)
-        parts.append(Markup('<line class="grid-line" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, width - right, v, v))
+        parts.append(
+            Markup('<line class="grid-line" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, width - right, v, v)
+        )
         parts.append(text(left - 5, v + 3.5, f"{y:g}", "end"))
     for x in ticks(0, x_high):
         h, _ = place(x, 0)
@@ -99,7 +105,9 @@ def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "tic
 
 
 def svg(width: int, height: int, label: str, parts: Sequence[Markup]) -> Markup:
-    frame = Markup('<svg class="figure" width="{0}" height="{1}" viewBox="0 0 {0} {1}" role="img" aria-label="{2}">{3}</svg>')
+    frame = Markup(
+        '<svg class="figure" width="{0}" height="{1}" viewBox="0 0 {0} {1}" role="img" aria-label="{2}">{3}</svg>'
+    )
     return frame.format(width, height, label, Markup("").join(parts))
 
 
@@ -109,5 +117,3 @@ def shade(value: float | None) -> str:
         return ""
     blue, red = "0,114,178", "213,94,0"
     return f"background:rgba({blue if value >= 0 else red},{min(abs(value), 1) * 0.55:.2f})"
-
-

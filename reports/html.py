@@ -27,7 +27,14 @@ def render(runs: list[Path], out: Path) -> list[Path]:
     rows, records = found.rows, found.records
     colours: dict[str, int] = {}
     page = Environment(loader=PackageLoader("bench.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"thousands": thousands, "when": when, "duration": duration, "shade": shade, "stroke": stroke, "p": p_text}
+    page.filters |= {
+        "thousands": thousands,
+        "when": when,
+        "duration": duration,
+        "shade": shade,
+        "stroke": stroke,
+        "p": p_text,
+    }
     entries = protocols(rows)
     text = page.get_template("report.html.j2").render(
         tables=found.of("results"),

@@ -48,7 +48,9 @@ def contests(runs: list[Path], records: list[dict[str, Any]]) -> list[Contest]:
         frames.append(table.assign(run=record["run"] if len(runs) > 1 else "", faces=record["faces"]))
     faces = pd.concat(frames) if frames else pd.DataFrame()
     found = []
-    for (_, condition, metric), group in faces.groupby(["faces", "condition", "metric"], sort=False) if len(faces) else ():
+    for (_, condition, metric), group in (
+        faces.groupby(["faces", "condition", "metric"], sort=False) if len(faces) else ()
+    ):
         columns = {key: one.set_index("image")["value"].astype(float)
                    for key, one in group.groupby(list(COMPETITOR), sort=False)}  # fmt: skip
         if len(columns) > 1:

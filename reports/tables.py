@@ -197,7 +197,9 @@ def build(rows: list[dict[str, Any]]) -> list[Table]:
         inside = [r for r in methods if r["condition"] == condition and family(r["metric"])]
         for kind in FAMILIES[:2]:
             have = {competitor(r) for r in inside if family(r["metric"]) == kind and r["status"] == "ok"}
-            mine = [r for r in inside if family(r["metric"]) == kind and (kind == "consistency" or competitor(r) in have)]
+            mine = [
+                r for r in inside if family(r["metric"]) == kind and (kind == "consistency" or competitor(r) in have)
+            ]
             if have:
                 tables.append(_table(condition, mine, f"{kind.capitalize()} on {condition}", kind))
     domain = [{**r, "method": r["condition"], "degradation": ""} for r in rows if not r["method"]]

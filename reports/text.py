@@ -70,7 +70,11 @@ def marks(table: Table) -> list[str]:
     tied = any(c.tied for r in table.rows for c in r.cells)
     return [
         "Best in bold, second underlined; ± half the width of the 95 % interval.",
-        *(["≈ not significantly different from the best (Wilcoxon's signed-rank test, Holm's correction)."] if tied else []),
+        *(
+            ["≈ not significantly different from the best (Wilcoxon's signed-rank test, Holm's correction)."]
+            if tied
+            else []
+        ),
     ]
 
 

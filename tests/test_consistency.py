@@ -102,7 +102,9 @@ def test_values_agree_with_numpy():
     pairs = [np.sqrt(((outs[i] - outs[j]) ** 2).mean((1, 2, 3))) for i in range(4) for j in range(i)]
     assert score.per_image == pytest.approx(np.mean(pairs, 0), rel=1e-5)
     drift = np.sqrt(((outs - bicubic(clean).numpy() * 255) ** 2).mean((2, 3, 4))).mean(1)
-    assert [score.extra["level0"], score.extra["level1"]] == pytest.approx([drift[:2].mean(), drift[2:].mean()], rel=1e-5)
+    assert [score.extra["level0"], score.extra["level1"]] == pytest.approx(
+        [drift[:2].mean(), drift[2:].mean()], rel=1e-5
+    )
 
 
 def test_versions_depend_on_the_face_and_not_on_order_or_batch(monkeypatch):
@@ -171,7 +173,9 @@ def test_the_robustness_figure_shows_clean_and_degraded_versions_of_the_first_fa
     answers = [p for p in found if p.of == "sr" and p.group == "face0"]
     clean, weak, strong = (p.image.astype(float) for p in answers)
     for one, picture in ((weak, answers[1]), (strong, answers[2])):
-        assert float(picture.note.split()[0]) == pytest.approx(10 * np.log10(255**2 / ((one - clean) ** 2).mean()), abs=0.2)
+        assert float(picture.note.split()[0]) == pytest.approx(
+            10 * np.log10(255**2 / ((one - clean) ** 2).mean()), abs=0.2
+        )
 
 
 def test_lpips_of_versions_is_the_packages_number(tmp_path, monkeypatch):
@@ -237,7 +241,18 @@ def test_a_run_takes_the_degradation_from_the_metrics_brackets_and_trains_it(ben
 
     (tmp_path / "dim.py").write_text(LEARNED)
     hr, lr = folders
-    common = ["--plugin", tmp_path / "dim.py", "--methods", "bicubic", "--conditions", "bicubic", "--hr", hr, "--lr", lr]
+    common = [
+        "--plugin",
+        tmp_path / "dim.py",
+        "--methods",
+        "bicubic",
+        "--conditions",
+        "bicubic",
+        "--hr",
+        hr,
+        "--lr",
+        lr,
+    ]
     common += ["--device", "cpu", "--out", tmp_path / "out", "--metrics"]
     known = "consistency[degradation=jpeg,parameter=quality,severities=60+20]"
     learned = "consistency[degradation=dim[steps=3],parameter=none]"

@@ -33,7 +33,14 @@ def rows_of(condition, rng):
             parts |= {f"level{level}_input": x, f"level{level}": x * (1 - gain / 4)}
         low = {"direction": "lower", "ci_low": None, "ci_high": None} | more
         rows += [row(method, condition, f"consistency.{k}", v, **low) for k, v in parts.items()]
-        smooth = {"level0": 0, "level0_input": 0, "level0_sinkhorn": 0, "level1": 0.2, "level1_input": 1, "level1_sinkhorn": 0.1}
+        smooth = {
+            "level0": 0,
+            "level0_input": 0,
+            "level0_sinkhorn": 0,
+            "level1": 0.2,
+            "level1_input": 1,
+            "level1_sinkhorn": 0.1,
+        }
         rows += [row(method, condition, f"smoothness{k and '.' + k}", v, **low)
                  for k, v in {"": 0.1, **smooth}.items() if method == "edge_net"]  # fmt: skip
         rows.append(row(method, condition, "swd", 300 - 9 * gain - len(method), **low))
@@ -48,7 +55,9 @@ def run(tmp_path):
     for index, (method, gain) in enumerate(METHODS.items()):
         more = {"degradation": "high-to-low"} if method == "edge_net" else {}
         for part, value in (("", 1.5e9 * gain), (".parameters", 2e6 * gain), (".memory", 4096.0)):
-            rows.append(row(method, "", f"cost{part}", value, n=1, ci_low=None, ci_high=None, direction="lower", **more))
+            rows.append(
+                row(method, "", f"cost{part}", value, n=1, ci_low=None, ci_high=None, direction="lower", **more)
+            )
         speed = {} if method == "twin" else {"cost": {"faces_per_second": 1234.5 / (index + 1), "batch": 16.0}}
         models.append({"label": method, "name": method, "images": method, "degradation": "", "measured": speed, **more})
         for condition in ("bicubic", "real"):
@@ -60,7 +69,9 @@ def run(tmp_path):
                 listed.append({"group": face, "label": label, "of": of, "note": note, "file": f"{number}.png"})
                 picture(place / f"{number}.png", 8, number)
             (place / "figures.json").write_text(json.dumps(listed))
-    rows += [row("", name, "swd-lr", value, direction="lower") for name, value in (("bicubic", 296.2), ("noise", 280.0))]
+    rows += [
+        row("", name, "swd-lr", value, direction="lower") for name, value in (("bicubic", 296.2), ("noise", 280.0))
+    ]
     rows += [row("", name, "swd-lr-gain", value) for name, value in (("bicubic", 0.0), ("noise", 16.2))]
     pd.DataFrame(rows).to_csv(tmp_path / "results.csv", index=False)
     record = {"methods": models, "conditions": ["bicubic", "real"], "device": "CPU, 2 threads", "preset": "quick"}
@@ -128,7 +139,9 @@ def test_consistency_has_its_own_tables_and_only_its_headline_stands_among_the_r
     assert heads == ["PSNR ↑", "Consistency ↓", "Consistency relative ↓", "SWD ↓"]
     assert [c.title for c in table(run, "consistency").columns] == ["between ↓", "to clean ↓", "PSNR ↓", "relative ↓"]
     smooth = table(run, "smoothness")
-    assert [(r.label, r.degradation) for r in smooth.rows] == [("edge_net", "high-to-low")], "the only one with features"
+    assert [(r.label, r.degradation) for r in smooth.rows] == [("edge_net", "high-to-low")], (
+        "the only one with features"
+    )
 
 
 def test_cost_shows_what_was_counted_and_what_was_timed(run):
