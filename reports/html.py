@@ -34,6 +34,9 @@ def render(runs: list[Path], out: Path) -> list[Path]:
         "shade": shade,
         "stroke": stroke,
         "p": p_text,
+        "head": lambda title: (
+            title.replace(" ↑", "\u00a0↑").replace(" ↓", "\u00a0↓").replace("-", "\u2011")
+        ),  # unbroken
     }
     entries = protocols(rows)
     text = page.get_template("report.html.j2").render(
