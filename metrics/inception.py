@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,7 +93,7 @@ class Statistics:
 
     @property
     def covariance(self) -> np.ndarray:
-        return self.scatter / (self.n - 1)
+        return self.root.T @ self.root if self.n <= self.dims else self.scatter / (self.n - 1)
 
     @cached_property
     def root(self) -> np.ndarray:
@@ -130,7 +130,13 @@ def cross_trace(first: Statistics, second: Statistics) -> float:
 
 
 def of_features(features: np.ndarray) -> Statistics:
-    return Statistics(features.shape[1]).add(features)
+    """Of all (n, d) at once; where they are few, without the (d, d) that nothing needs then."""
+    n, dims = features.shape
+    if n > dims:
+        return Statistics(dims).add(features)
+    found = Statistics(dims, n, [features])
+    found.mean = features.mean(0, dtype=np.float64)
+    return found
 
 
 # ---------------------------------------------------------------- of images
@@ -159,13 +165,25 @@ def of_reference(outputs: bench.Outputs, name: str, dims: int = 2048, compiled: 
             if file.is_file():
                 return Statistics.read(file)
         found = Statistics(dims, limit=KEPT)
-        for _, part in batches(outputs, images, dims, compiled):
-            found.add(part)
+        for rows in chunks(part for _, part in batches(outputs, images, dims, compiled)):
+            found.add(rows)
         if file is not None:
             write_atomically(file, found.write)
         return found
 
     return outputs.keep(("inception", name, dims), make)
+
+
+def chunks(parts: Iterable[np.ndarray], least: int = 1024) -> Iterator[np.ndarray]:
+    """The same rows, at least so many at a time: each costs the statistics a (d, d) update."""
+    waiting: list[np.ndarray] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= least:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def digest(images: Any, start: str = "") -> str:

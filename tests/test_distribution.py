@@ -110,12 +110,12 @@ def test_features_that_never_vary_do_no_harm():
 def test_statistics_are_streamed_in_float64():
     x = (np.random.default_rng(0).normal(0, 1e-3, (1000, 5)) + 1e3).astype(np.float32)
     whole = Statistics(5, limit=300)
-    for start in range(0, 1000, 70):
-        whole.add(x[start : start + 70])
+    for rows in inception.chunks((x[start : start + 17] for start in range(0, 1000, 17)), least=70):
+        whole.add(rows)
     wide = x.astype(np.float64)
     assert whole.n == 1000 and np.allclose(whole.mean, wide.mean(0), rtol=1e-14)
     assert np.allclose(whole.scatter / 999, np.cov(wide, rowvar=False), rtol=1e-9, atol=1e-15)
-    assert 300 <= len(whole.features) < 370
+    assert 300 <= len(whole.features) < 370 + 17
 
 
 def test_reference_statistics_are_computed_once_in_a_run(features, monkeypatch):
