@@ -47,7 +47,8 @@ MANIFEST = (
         "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2", 95_628_359, "Apache-2.0 (pytorch-fid)",
         ("fid", "fid-lr", "kid", "precision", "recall"),
     ),
-    _torchvision("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet on ImageNet", "lpips", "esrgan-jpeg-kernel"),
+    _torchvision("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet on ImageNet", "lpips", "consistency-lpips",
+                 "esrgan-jpeg-kernel"),
     _torchvision("vgg16", "vgg16-397923af.pth", "VGG16 on ImageNet", "lpips[net=vgg]", "dists", "smooth-features"),
     _torchvision("vgg19", "vgg19-dcbb9e9d.pth", "VGG19 on ImageNet", "smooth-features[variant=released]",
                  "esrgan-jpeg-kernel[variant=realsr]"),
@@ -67,7 +68,8 @@ MANIFEST = (
     Weights(
         "arcface", "recognition_arcface_ir_se50.pth", "ArcFace (IR-SE-50) face recognition",
         "https://github.com/xinntao/facexlib/releases/download/v0.1.0/recognition_arcface_ir_se50.pth",
-        "a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28", None, "MIT (facexlib)", ("identity",),
+        "a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28", None, "MIT (facexlib)",
+        ("identity", "consistency-identity"),
     ),
     Weights(
         "rrdb-psnr-x4", "ESRGAN_PSNR_SRx4_DF2K_official-150ff491.pth", "ESRGAN's PSNR-trained RRDB (RRDB_PSNR_x4)",
