@@ -71,7 +71,8 @@ class ESRGANJpegKernel(bench.Method):
     # Small and short for the quick preset: one narrow block, from an L1 stage of its own, no pretrained features. The
     # high rate needs the warm-up: without it, Adam's first steps undo the bilinear start.
     quick = {"width": 24, "blocks": 1, "growth": 24, "critic_width": 8, "init": "none", "l1_steps": 600, "l1_lr": 1e-3,
-             "l1_halve": (0.5, 0.7, 0.85), "l1_warm": 40, "feature_loss": "none", "batch": 8, "steps": 60}  # fmt: skip
+             "l1_halve": (0.5, 0.7, 0.85), "l1_warm": 40, "feature_loss": "none", "patch": 16, "lr": 5e-5, "batch": 8,
+             "steps": 60}  # fmt: skip
 
     @classmethod
     def fingerprint(cls, params: Any, scale: int) -> str:
