@@ -64,7 +64,8 @@ class Identity(bench.Metric):
 
 def embed(model: torch.nn.Module, images: Tensor) -> Tensor:
     """(B, 3, H, W) in [0, 1] -> (B, 512) of length 1."""
-    return F.normalize(model(resize(images, SIDE, "bilinear").clamp(0, 1) * 2 - 1), dim=1)
+    faces = resize(images, SIDE, "bilinear").clamp(0, 1).contiguous()  # facexlib flattens by a view
+    return F.normalize(model(faces * 2 - 1), dim=1)
 
 
 def arcface() -> torch.nn.Module:
