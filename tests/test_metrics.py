@@ -191,12 +191,17 @@ def test_identity_without_a_ground_truth_compares_versions(store, monkeypatch):
     given = outputs(3, hr=None)
     with pytest.raises(Unavailable, match="ground truth in HR, or the method itself"):
         Identity().score(given)
-    given.degrade = lambda spec, x, scale, seed: Noise(Noise.Params(8.0)).infer(x, torch.Generator().manual_seed(seed))
     given.upscale = lambda x: upsample(x, 4)
-    noisy = Identity().score(given)
-    given.upscale = lambda x: upsample(torch.nn.functional.avg_pool2d(x, 4), 16)
-    calm = Identity().score(given)
-    assert 0.9 < noisy.value < calm.value < 1 and noisy.value == pytest.approx(noisy.per_image.mean())
+
+    def noise(sigma):
+        return lambda spec, x, scale, seed: Noise(Noise.Params(sigma)).infer(x, torch.Generator().manual_seed(seed))
+
+    values = []
+    for sigma in (1.0, 8.0):
+        score = Identity().score(Outputs(**{**vars(given), "degrade": noise(sigma), "cache": {}}))
+        values.append(score.value)
+        assert score.value == pytest.approx(score.per_image.mean())
+    assert 0.9 < values[1] < values[0] < 1
     assert "no ground truth: between the outputs for 3 versions" in Identity().protocol(given)
 
 
@@ -326,6 +331,16 @@ def test_missing_weights_name_the_command(store):
         if metric.required_weights() and not isinstance(metric, Consistency):
             with pytest.raises(MissingWeights, match=f"bench weights fetch ({'|'.join(metric.required_weights())})"):
                 metric.score(Outputs(**{**vars(given), "reference_lr": given.lr}))
+
+
+def test_directions_are_pyiqas():
+    from pyiqa.default_model_configs import DEFAULT_CONFIGS
+
+    names = {"ms-ssim": "ms_ssim", "topiq-face": "topiq_nr-face"}
+    for name in ("psnr", "ssim", "ms-ssim", "nlpd", "lpips", "dists", "nima", "musiq", "topiq-face", "niqe", "brisque",
+                 "piqe", "nrqm"):  # fmt: skip
+        lower = DEFAULT_CONFIGS[names.get(name, name)].get("lower_better", False)
+        assert plugins.load("metrics", name).direction == ("lower" if lower else "higher"), name
 
 
 def test_a_wrong_checksum_is_refused(store, tmp_path):
