@@ -52,11 +52,12 @@ def random_inception(folder: Path) -> Path:
     return file
 
 
-def write_faces(folder: Path, count: int, size: int) -> Path:
+def write_faces(folder: Path, count: int, size: int, shift: int = 0) -> Path:
+    """PNG files of embedded faces, rolled to make more of them; another ``shift`` makes other pictures."""
     folder.mkdir(parents=True)
     images, _ = synth.faces(min(count, 64), 1, size=size)
     for index in range(count):
-        image = np.roll(images[index % len(images)], index // len(images), axis=2)
+        image = np.roll(images[index % len(images)], (shift, index // len(images)), axis=(1, 2))
         write_image(folder / f"{index:05d}.png", image)
     return folder
 
@@ -141,7 +142,7 @@ def scoring(folder: Path, options: argparse.Namespace) -> None:
     """5 methods x N faces as a run measures them: where does the time go?"""
     if not (folder / "manifest.json").exists():
         random_inception(folder)
-    hr, *methods = (write_faces(folder / name, options.faces, 64) for name in ("hr", *(f"method{i}" for i in range(5))))
+    hr, *methods = (write_faces(folder / f"set{i}", options.faces, 64, shift=i) for i in range(6))
     spent = dict.fromkeys(("reading files", "network", "psnr, ssim", "swd", "rest of fid, kid"), 0.0)
     network = inception.network
 
