@@ -18,8 +18,8 @@ NAMES = {"psnr": "PSNR", "ssim": "SSIM", "ms-ssim": "MS-SSIM", "lr-psnr": "LR-PS
          "swd": "SWD", "fid-lr": "FID (LR)", "swd-lr": "SWD (LR)", "swd-lr-gain": "SWD (LR) below bicubic",
          "consistency": "Consistency"}  # fmt: skip
 # Decimals of a metric's values; of others 3.
-DIGITS = {"psnr": 2, "lr-psnr": 2, "ssim": 4, "ms-ssim": 4, "lpips": 4, "dists": 4, "nima": 3, "fid": 2, "fid-lr": 2, "kid": 5, "swd": 1,
-          "swd-lr": 1, "swd-lr-gain": 1, "consistency": 2, "consistency-lpips": 4}  # fmt: skip
+DIGITS = {"psnr": 2, "lr-psnr": 2, "ssim": 4, "ms-ssim": 4, "lpips": 4, "dists": 4, "nima": 3, "fid": 2, "fid-lr": 2,
+          "kid": 5, "swd": 1, "swd-lr": 1, "swd-lr-gain": 1, "consistency": 2, "consistency-lpips": 4}  # fmt: skip
 FAMILIES = ("consistency", "smoothness", "cost")  # of metrics with tables of their own
 PREFIX = {"consistency-lpips": "LPIPS", "consistency-identity": "identity"}
 PARTS = {"psnr": "PSNR", "psnr_to_clean": "PSNR to clean"}  # as their columns say; others as they are written
