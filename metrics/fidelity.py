@@ -88,7 +88,7 @@ class Ssim(_Fidelity):
 class MsSsim(Ssim):
     """Multi-scale SSIM (Wang 2003) with as many of its five scales as the face has room for, their weights summing to 1.
 
-    Five scales need 176 px, four 88, three 44; the window's 11 px must fit into the coarsest.
+    Five scales need 161 px, four 81, three 41; the window's 11 px must fit into the coarsest.
     """
 
     default = False
@@ -102,7 +102,7 @@ class MsSsim(Ssim):
         weights = (
             "" if counts == [5] else f" ({min(sides)} px have no room for five; their weights divided by their sum)"
         )
-        return f"MS-, {used} scales{weights}, {super().protocol(outputs)}".replace("MS-, ", "MS-SSIM, ")
+        return f"MS-SSIM, {used} scales{weights}, {super().protocol(outputs)}"
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
         from pyiqa.archs.ssim_arch import ssim
@@ -123,7 +123,7 @@ class MsSsim(Ssim):
 def scales(side: int) -> int:
     """How many of MS-SSIM's scales a face with this shorter side has room for."""
     count = 1
-    while count < len(MS_WEIGHTS) and side // 2**count >= WINDOW:
+    while count < len(MS_WEIGHTS) and (side := -(-side // 2)) >= WINDOW:  # halves are rounded up, by padding
         count += 1
     return count
 

@@ -60,7 +60,7 @@ class Niqe(_Statistics):
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         block = self.params.block
-        parameters = outputs.keep("niqe", lambda: niqe_parameters())
+        parameters = outputs.keep("niqe", niqe_parameters)
         why = (
             f"no block of NIQE fits; niqe[block={BLOCK // 6}] measures with smaller ones, comparable with itself alone"
         )
