@@ -146,7 +146,8 @@ class Kid(OfFeatures):
         theirs = second.features[:LARGEST].astype(np.float64)
         within = outputs.keep(("kid", self.reference), lambda: within_set(theirs).sum())
         value, spread = kid(first.features[:LARGEST].astype(np.float64), theirs, within)
-        return bench.Score(value, ci=(value - 1.96 * spread, value + 1.96 * spread), n=len(outputs.sr))
+        ci = None if np.isnan(spread) else (value - 1.96 * spread, value + 1.96 * spread)
+        return bench.Score(value, ci=ci, n=len(outputs.sr))
 
 
 def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

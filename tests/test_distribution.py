@@ -171,6 +171,13 @@ def test_kid_agrees_with_a_computation_in_numpy(features):
     assert score.ci == pytest.approx((expected - 1.96 * spread, expected + 1.96 * spread), rel=1e-3)
 
 
+def test_two_images_have_a_distance_and_no_interval(features):
+    two = outputs(2)
+    assert np.isfinite(Kid().score(two).value) and Kid().score(two).ci is None and Fid().score(two).value > 0
+    with pytest.raises(Unavailable, match="at least two"):
+        Fid().score(outputs(1))
+
+
 def test_kid_is_unbiased(features):
     faces = smooth_images(600, 16, 3)
     values = [Kid().score(Outputs(sr=list(faces[i : i + 20]), names=[""] * 20, reference_hr=list(faces[300:]))).value
