@@ -25,6 +25,15 @@ def faces() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Layers this small lose more to waiting for a second thread than it gives them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def bench(capsys, monkeypatch):
     """Call a command in this process: bench("list", "methods") -> (exit code, output, errors)."""

@@ -13,6 +13,8 @@ from spandrel import ModelLoader
 from bench.errors import UsageError
 from bench.image import read_image, resize, to_float
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def method(path, scale=None, **options):
     params = Pretrained.Params(weights=str(path), **options)

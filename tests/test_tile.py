@@ -5,6 +5,8 @@ from torch import nn
 
 from bench.tile import tiled
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def net():
