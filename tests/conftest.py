@@ -96,6 +96,17 @@ def store(tmp_path, monkeypatch):
     return put
 
 
+@pytest.fixture
+def no_network(monkeypatch):
+    """Whatever asks for a download fails."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a download")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+
+
 PLUGIN = '''
 from dataclasses import dataclass
 import numpy as np

@@ -1,11 +1,14 @@
 """Faces to measure: made-up outputs of a method, and metrics with options."""
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 import torch
 from bench.degradations.conditions import Bicubic
 from conftest import smooth_images
 
-from bench.metric import Metric, Outputs
+from bench.metric import Metric, Outputs, Score
 from bench.spec import override
 
 
@@ -25,3 +28,15 @@ def tensors(images: list[np.ndarray]) -> torch.Tensor:
 
 def with_params(cls: type[Metric], **options: object) -> Metric:
     return cls(override(cls.Params(), options, cls.__name__))
+
+
+def agrees(
+    metric: Metric, given: Outputs, theirs: Callable[..., torch.Tensor], rel: float = 1e-5, pair: bool = False
+) -> Score:
+    """The metric's values are those of the package's network on the same faces."""
+    score, pair = metric.score(given), pair or "hr" in metric.needs
+    with torch.inference_mode():
+        expected = theirs(*(tensors(x) for x in ([given.sr, given.hr] if pair else [given.sr])))
+    assert score.per_image == pytest.approx(expected.flatten().double().numpy(), rel=rel)
+    assert score.value == pytest.approx(score.per_image.mean())
+    return score
