@@ -55,6 +55,7 @@ class Run:
         if self.stage.clip is not None:
             torch.nn.utils.clip_grad_norm_(parameters, self.stage.clip)
         optimizer.step()
+        torch.clear_autocast_cache()  # else later passes of the same step would see the old weights in bf16
 
     def log(self, **values: Any) -> None:
         """Add scalars to the curves. Tensors stay on the device until the curves are written."""
