@@ -94,9 +94,9 @@ class PatchCritic(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(3, width, 4, 2, 1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 4, padding="same"),
+            nn.Conv2d(width, 2 * width, 4, padding=1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 1, 4, padding="same"),
+            nn.Conv2d(2 * width, 1, 4, padding=2),
         )
 
     def forward(self, x: Tensor) -> Tensor:
