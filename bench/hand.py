@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning_fabric import Fabric
@@ -10,13 +13,28 @@ from torch import Tensor
 
 from .draw import Sampler
 from .model import Batch, Stage
+from .progress import Progress
+from .store import Store, key_of, source_hash, version
+
+if TYPE_CHECKING:
+    from .train import TrainSettings
 
 
 class Run:
     """The harness's hand in a step: minimise, draw, log. ``step`` counts from 0 within the stage."""
 
-    def __init__(self, fabric: Fabric, samplers: tuple[Sampler, Sampler | None], generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        fabric: Fabric,
+        samplers: tuple[Sampler, Sampler | None],
+        generator: torch.Generator,
+        settings: TrainSettings,
+        kept: Path,
+        quiet: bool = True,
+    ) -> None:
         self.fabric, self.device, self.generator = fabric, fabric.device, generator
+        self.seed, self.budget = settings.seed, settings.budget  # of the run; seconds for this model, or None
+        self.kept, self.quiet = Store(kept), quiet
         self.hr, self.lr_real = samplers
         self.stage: Stage
         self.step = self.steps = 0
@@ -69,6 +87,22 @@ class Run:
     def images(self, **images: Any) -> None:
         """Sample images, (B, 3, H, W) in [0, 1] or a function that makes them, shown in TensorBoard now and then."""
         self.samples.update(images)
+
+    def remember(self, parts: list[Any], compute: Callable[[], Tensor]) -> Tensor:
+        """``compute()``, kept under the hash of ``parts`` and of the file that defines it.
+
+        For long fits in ``prepare``: what was computed outlives a kill, and models of other settings that ask for the
+        same share it. ``parts`` is all that the result depends on beside the code.
+        """
+        key = key_of(parts, source_hash(Path(compute.__code__.co_filename)), version("torch"), self.device.type)
+        if not self.kept.has("fitted", key):
+            value = compute()
+            self.kept.put("fitted", key, lambda folder: torch.save(value.cpu(), folder / "value.pt"))
+        return torch.load(self.kept.path("fitted", key) / "value.pt", weights_only=True)
+
+    def bar(self, label: str, total: int, unit: str = "step") -> Any:
+        """A context with a progress bar for long fits in ``prepare``: call its ``advance(done)``."""
+        return closing(Progress(label, total, quiet=self.quiet, unit=unit))
 
     def fp32(self) -> Any:
         """Context without autocast, for second derivatives."""

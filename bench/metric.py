@@ -84,7 +84,7 @@ class Metric:
 
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     needs: ClassVar[tuple[str, ...]] = ()
-    about: ClassVar[str] = "sr"  # what it looks at: sr, restored faces; lr, a degradation's LR; method, the method itself
+    about: ClassVar[str] = "sr"  # sr: restored faces; lr: a degradation's LR; method: the method itself
     default: ClassVar[bool] = True  # among the metrics of a run that names none
     variants: ClassVar[dict[str, dict[str, Any]]] = {}
     quick: ClassVar[dict[str, Any]] = {}

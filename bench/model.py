@@ -105,6 +105,11 @@ class Model(nn.Module):
         return cls.scales
 
     @classmethod
+    def needs_for(cls, params: Any) -> tuple[str, ...]:
+        """``needs`` with these parameters."""
+        return cls.needs
+
+    @classmethod
     def fingerprint(cls, params: Any, scale: int) -> str:
         """What the model depends on beside code and parameters, such as a file's content: part of its hash.
 

@@ -170,7 +170,7 @@ def recipe(
     elif spec.get("degradation"):
         raise UsageError(f"{spec.name} is not trained, so it takes no degradation")
     hr_size = data.hr_train.size
-    if trains and "lr_real" in cls.needs and data.lr_train is None:
+    if trains and "lr_real" in cls.needs_for(params) and data.lr_train is None:
         raise UsageError(f"{spec.name} learns from real LR faces; give them with --lr")
     if hr_size % scale:
         hr_size -= hr_size % scale

@@ -127,7 +127,7 @@ def _fit(
     label: str,
     quiet: bool,
 ) -> dict[str, Any]:
-    device, rank = fabric.device, fabric.global_rank
+    begin, device, rank = time.monotonic(), fabric.device, fabric.global_rank
     torch.manual_seed(settings.seed)
     model = build().to(device)
     samplers = (
@@ -136,7 +136,7 @@ def _fit(
     )
     generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + rank)
     torch.manual_seed(settings.seed * 1_000_003 + rank)
-    run = Run(fabric, samplers, generator)
+    run = Run(fabric, samplers, generator, settings, checkpoint.parent, quiet or rank > 0)
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True) if checkpoint.exists() else None
     if saved is None:
         model.train()
@@ -151,6 +151,7 @@ def _fit(
         for child in model.children():
             child.compile()
     loop = _Loop(model, stages, run, settings, checkpoint, log, label, quiet or rank > 0)
+    loop.begin = begin  # what `prepare` took counts
     with stop_requests() as stopping:
         return loop.go(saved, stopping)
 
