@@ -61,7 +61,8 @@ def parse(text: str) -> Spec:
             raise UsageError(f"{text!r}: {item!r} is not option=value")
         if key in options:
             raise UsageError(f"{text!r}: {key!r} is given twice")
-        options[key] = "+".join(str(parse(part)) for part in split(value, "+")) if "[" in value else value
+        parts = split(value, "+")  # a path with brackets inside does not end in one
+        options[key] = "+".join(str(parse(p)) if p.endswith("]") else p for p in parts) if "[" in value else value
     return Spec(name, tuple(sorted(options.items())))
 
 

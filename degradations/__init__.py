@@ -18,4 +18,8 @@ def bench_degradations():
             "GAN from clean to real-looking LR (Goswami 2020)",
         ),
         "flow-field": (f"{__name__}.flow_field:FlowField", "GAN that warps clean LR to look real (Zeng 2022)"),
+        "jpeg-kernel": (
+            f"{__name__}.jpeg_kernel:JpegKernel",
+            "estimated kernels, real noise and JPEG (Aakerberg 2021)",
+        ),
     }

@@ -51,30 +51,31 @@ class Schedule:
     sparsity: float = 5.0  # from 0
 
 
-def crop_side(height: int, width: int, most: int) -> int:
-    """The side of the generator's crops in an image of this size: a multiple of 8 that fits, 64 at most."""
-    return max(SMALLEST, min(most, min(height, width) // CROP_STEP * CROP_STEP))
+def crop_side(image: Tensor, most: int) -> int:
+    """The side of the generator's crops in (3, H, W): a multiple of 8 that fits, at least 32 and at most ``most``."""
+    return max(SMALLEST, min(most, min(image.shape[-2:]) // CROP_STEP * CROP_STEP))
 
 
 def mirrored(image: Tensor, side: int = SMALLEST) -> Tensor:
     """(3, H, W) mirrored outwards until both sides are at least ``side``."""
     while min(image.shape[-2:]) < side:
         grow = [min(s - 1, max(0, side - s)) for s in image.shape[-2:]]
-        image = F.pad(image[None], (grow[1] // 2, grow[1] - grow[1] // 2, grow[0] // 2, grow[0] - grow[0] // 2), mode="reflect")[0]
+        top, left = grow[0] // 2, grow[1] // 2
+        image = F.pad(image[None], (left, grow[1] - left, top, grow[0] - top), mode="reflect")[0]
     return image
 
 
 class KernelGAN:
     """N images and their networks in training. ``images``: (3, H, W) floats in [0, 1] that share one ``crop_side``.
 
-    ``seeds``: one a image; with its seed an image gives the same kernel in any company, to rounding.
+    ``seeds``: one an image; with its seed an image takes the same steps in any company, to rounding.
     """
 
     def __init__(self, images: list[Tensor], seeds: list[int], schedule: Schedule, device: torch.device | str = "cpu"):
         images = [mirrored(image.cpu()) for image in images]
         self.schedule, self.device = schedule, torch.device(device)
-        self.crop = crop_side(*images[0].shape[-2:], schedule.crop)
-        if any(crop_side(*image.shape[-2:], schedule.crop) != self.crop for image in images):
+        self.crop = crop_side(images[0], schedule.crop)
+        if any(crop_side(image, schedule.crop) != self.crop for image in images):
             raise ValueError("images of one KernelGAN share a crop side")
         self.out = (self.crop - SIDE) // 2 + 1
         self.iteration = 0
@@ -105,7 +106,7 @@ class KernelGAN:
     def _load_crops(self, images: list[Tensor], generators: list[torch.Generator]) -> None:
         """Images side by side in one tensor, and the places of all crops of all iterations."""
         height, width = (max(i.shape[axis] for i in images) for axis in (-2, -1))
-        bicubic = torch.from_numpy(bicubic_kernel(2, SIDE + 1)[:SIDE, :SIDE]).float()[None, None]
+        bicubic = torch.from_numpy(bicubic_kernel(2, SIDE + 1)[:SIDE, :SIDE]).to(images[0])[None, None]
         stacks: dict[str, list[Tensor]] = {"image": [], "small": [], "g": [], "d": []}
         for image, generator in zip(images, generators, strict=True):
             signed = F.pad(image * 2 - 1, (0, width - image.shape[-1], 0, height - image.shape[-2]))
@@ -203,28 +204,6 @@ class KernelGAN:
     def kernels(self) -> Tensor:
         """(N, 13, 13), as composed from the generators' layers."""
         return compose(self.generator)[:, 0]
-
-    # ------------------------------------------------------------ state
-
-    def state(self) -> dict[str, Any]:
-        """Tensors and numbers from which ``restore`` goes on exactly."""
-        return {
-            "iteration": self.iteration, "generator": self.generator, "critic": self.critic, "u": self.u,
-            "weight": self.weight, "fits": self.fits, "constrained": self.constrained,
-            "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
-        }  # fmt: skip
-
-    @torch.no_grad()
-    def restore(self, state: dict[str, Any]) -> None:
-        self.iteration = state["iteration"]
-        for mine, other in zip(self.generator, state["generator"], strict=True):
-            mine.copy_(other)
-        for name in self.critic:
-            self.critic[name].copy_(state["critic"][name])
-        self.u = {k: v.to(self.device) for k, v in state["u"].items()}
-        self.weight, self.fits, self.constrained = (state[k].to(self.device) for k in ("weight", "fits", "constrained"))
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
 
 
 # ---------------------------------------------------------------- crops

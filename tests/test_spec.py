@@ -24,6 +24,11 @@ def test_the_order_of_options_does_not_matter():
     assert str(parse("m[z=d[q=2,p=1],a=1]")) == "m[a=1,z=d[p=1,q=2]]"
 
 
+def test_a_path_may_have_brackets_inside():
+    path = "/runs/a/checkpoints/d[q=2,p=1].pt"
+    assert dict(parse(f"m[weights={path},z=d[q=2,p=1]]").options) == {"weights": path, "z": "d[p=1,q=2]"}
+
+
 def test_lists_split_outside_brackets_only_and_drop_repeats():
     assert [str(s) for s in parse_list("a,b[x=1,y=2],a")] == ["a", "b[x=1,y=2]"]
 

@@ -1,0 +1,261 @@
+"""Estimated kernels, real noise and JPEG: LR as a surveillance camera makes it (Aakerberg 2021, sections 3.1 to 3.4)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+import bench
+from bench.errors import TrainingFailed, UsageError
+from bench.image import downsample, to_float, to_uint8
+from bench.jpeg import jpeg
+from bench.nets import normal
+
+from .kernelgan import KernelGAN, Schedule, crop_side
+from .kernels import SIDE, composed, downsample_with, files_of, finished, read_kernels
+from .noise_pool import draw_noise, luma, noise_patches, read_patches, smooth_places
+
+ENOUGH = 100  # noise patches; where there are fewer, a looser search is tried
+SLICE = 50  # iterations of KernelGAN between two looks at the clock
+OWN = {"kernel": ("estimated", "bicubic"), "noise": ("pool", "gaussian", "none")}  # else a place to read from
+
+
+class JpegKernel(bench.Degradation):
+    """LR = JPEG((HR * k) downsampled + n) (eq. 2): k and n are drawn anew for each face from pools.
+
+    The pools are fitted to unpaired real LR faces of any size: kernels by KernelGAN, one for each face (x2; those of x4
+    and x8 follow analytically), noise from their smooth areas (eqs. 4-6). ``kernel`` and ``noise`` may also
+    name a folder of .npy and .mat files, or the weights of another jpeg-kernel at the same scale (a .pt file).
+    """
+
+    paper = (
+        "Aakerberg, Nasrollahi, Moeslund: Real-world super-resolution of face-images from surveillance cameras, 2021"
+    )
+    scales = (4, 2, 8)
+    stochastic = True
+
+    @dataclass(frozen=True)
+    class Params:
+        kernel: str = "estimated"  # or bicubic, a folder of .npy and .mat kernels, a jpeg-kernel's .pt
+        noise: str = "pool"  # or gaussian, none, a folder of patches, a jpeg-kernel's .pt
+        jpeg: int | None = 30  # libjpeg quality, 1-100 (section 4: "compression strength 30"); none
+        probability: float = 0.9  # of JPEG (section 4)
+        sigma: float = 8.0  # of noise=gaussian, in grey levels of 255 (section 4.2)
+        images: int = 0  # real LR faces to estimate kernels from, spread evenly; 0: all
+        together: int = 32  # of them in training at the same time; changes nothing but speed
+        kernelgan: Schedule = Schedule()  # noqa: RUF009 (frozen)
+        patch: int = 32  # side of the noise patches p, LR pixels (section 4); halved where fewer than 100 are found
+        sub: int = 8  # side of the patches q inside (section 4)
+        stride: int = 4  # step of p (not stated)
+        mu: float = 0.1  # eq. 4 (section 4)
+        gamma: float = 0.25  # eq. 5 (section 4)
+        phi: float = 0.5  # eq. 6, in squared grey levels of 255 (section 4)
+        patches: int = 5000  # most noise patches that are kept, drawn at random
+
+    variants = {"realsr": {"jpeg": None}, "test": {"noise": "gaussian", "probability": 1.0}}  # figure 6; section 4.2
+    # Few faces, a short schedule of narrow networks for the quick preset.
+    quick = {"images": 8, "kernelgan.width": 24, "kernelgan.iterations": 500, "kernelgan.lr_every": 200,
+             "kernelgan.bicubic_every": 60, "kernelgan.lr": 5e-4}  # fmt: skip
+
+    @classmethod
+    def needs_for(cls, params: Params) -> tuple[str, ...]:
+        return ("lr_real",) if params.kernel == "estimated" or params.noise == "pool" else ()
+
+    @classmethod
+    def fingerprint(cls, params: Params, scale: int) -> str:
+        digest = hashlib.sha256()
+        for pool, own in OWN.items():
+            source = getattr(params, pool)
+            if source not in own:
+                digest.update(read_pool(pool, source, scale).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def build(self) -> None:
+        for pool in OWN:
+            self.register_buffer(pool, None, persistent=False)  # their sizes are known after fitting only
+        self.kernel: Tensor | None
+        self.noise: Tensor | None
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        return {pool: getattr(self, pool).cpu() for pool in OWN if getattr(self, pool) is not None}
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        for pool, values in state.items():
+            setattr(self, pool, values)
+
+    # ------------------------------------------------------------ fitting
+
+    def prepare(self, data: Any, run: Any) -> None:
+        p = self.params
+        with run.fp32():
+            for pool, own in OWN.items():
+                source = getattr(p, pool)
+                if source not in own:
+                    setattr(self, pool, read_pool(pool, source, self.scale).to(run.device))
+            if p.noise == "pool":
+                self.noise = self.collect_noise(data.lr_train, run).to(run.device)
+            if p.kernel == "estimated":
+                self.kernel = self.estimate(data.lr_train, run).to(run.device)
+
+    def estimate(self, faces: Any, run: Any) -> Tensor:
+        """Kernels (n, K, K) of this scale, one for each face that KernelGAN was trained on."""
+        p = self.params
+        if p.images:
+            faces = faces.subset(p.images)
+        groups = list(self.groups(faces))
+        total = p.kernelgan.iterations * len(groups)
+        raw: list[Tensor] = []
+        begin = time.monotonic()
+        with run.bar(f"kernels of {len(faces)} faces", total, "iteration") as bar:
+            for index, (names, images) in enumerate(groups):
+                done = index * p.kernelgan.iterations
+
+                def train(names: list[str] = names, images: list[Tensor] = images, done: int = done) -> Tensor:
+                    seeds = [zlib.crc32(f"{run.seed}/{name}".encode()) for name in names]
+                    gan = KernelGAN(images, seeds, p.kernelgan, run.device)
+                    while gan.iteration < p.kernelgan.iterations:
+                        gan.train(SLICE)
+                        bar.advance(done + gan.iteration)
+                    return gan.kernels().cpu()
+
+                content = hashlib.sha256(b"".join(image.numpy().tobytes() for image in images)).hexdigest()
+                raw += run.remember([names, content, run.seed, asdict(p.kernelgan)], train)
+                if run.budget and time.monotonic() - begin > run.budget:
+                    break
+        kernels = [finished(k) for k in torch.stack(raw).double().numpy() if np.isfinite(k).all()]
+        kernels = [composed(k, self.scale) for k in kernels if np.isfinite(k).all()]
+        if not kernels:
+            raise TrainingFailed("KernelGAN gave no finite kernel; take other faces, or kernel=bicubic")
+        return torch.from_numpy(np.stack(kernels)).float()
+
+    def groups(self, faces: Any) -> Iterator[tuple[list[str], list[Tensor]]]:
+        """Names and images, (3, H, W) in [0, 1], of faces that are in training together: those that share a crop's side."""
+        by_side: dict[int, list[tuple[str, Tensor]]] = {}
+        for name, image in zip(faces.names, faces.images(), strict=True):
+            face = to_float(torch.from_numpy(image))
+            by_side.setdefault(crop_side(face, self.params.kernelgan.crop), []).append((name, face))
+        for _, found in sorted(by_side.items()):
+            for start in range(0, len(found), self.params.together):
+                names, images = zip(*found[start : start + self.params.together], strict=True)
+                yield list(names), list(images)
+
+    def collect_noise(self, faces: Any, run: Any) -> Tensor:
+        """Noise patches (n, 3, s, s), by the strictest of four settings that finds enough, or by that which finds most.
+
+        From strict to loose: p of ``patch`` px, then of half that; q half its side apart, then its side.
+        """
+        p = self.params
+        images = [torch.from_numpy(image) for image in faces.images()]
+        greys = [luma(image) for image in images]
+        best: tuple[int, list[tuple[int, Tensor]]] = (p.patch, [])
+        for side, sub_stride in product((p.patch, p.patch // 2), (p.sub // 2, p.sub)):
+            places = [
+                (index, place)
+                for index, grey in enumerate(greys)
+                for place in smooth_places(grey, patch=side, sub=p.sub, stride=p.stride, sub_stride=sub_stride,
+                                           mu=p.mu, gamma=p.gamma, phi=p.phi)
+            ]  # fmt: skip
+            best = max(best, (side, places), key=lambda found: len(found[1]))
+            if len(places) >= ENOUGH:
+                break
+        side, places = best
+        if not places:
+            raise TrainingFailed(
+                f"no area of {len(images)} real LR faces is smooth enough to take noise from; raise mu and gamma, or noise=none"
+            )
+        if len(places) > p.patches:
+            generator = torch.Generator().manual_seed(run.seed)
+            keep = torch.randperm(len(places), generator=generator)[: p.patches].sort().values
+            places = [places[i] for i in keep]
+        return torch.cat([noise_patches(images[index], place[None], side) for index, place in places])
+
+    # ------------------------------------------------------------ use
+
+    def infer(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        p = self.params
+        source = generator.device if generator else hr.device
+        if self.kernel is None:
+            lr = downsample(hr, self.scale)
+        else:
+            which = torch.randint(len(self.kernel), (len(hr),), generator=generator, device=source)
+            lr = downsample_with(hr, self.kernel[which.to(self.kernel.device)], self.scale)
+        if self.noise is not None:
+            lr = lr + draw_noise(self.noise, (len(lr), *lr.shape[-2:]), generator)  # eq. 7
+        elif p.noise == "gaussian":
+            lr = lr + normal(*lr.shape, device=lr.device, generator=generator) * p.sigma / 255
+        lr = lr.clamp(0, 1)
+        if p.jpeg is None:
+            return lr
+        chosen = torch.rand(len(lr), generator=generator, device=source).to(lr.device) < p.probability
+        compressed = to_float(jpeg(to_uint8(lr), p.jpeg))
+        return torch.where(chosen[:, None, None, None], compressed, lr)
+
+    # ------------------------------------------------------------ a picture
+
+    def picture(self) -> np.ndarray:
+        """What was fitted, (3, H, W) uint8: 48 kernels, each over its largest value, and 48 noise patches x 4 on grey."""
+        parts = []
+        if self.kernel is not None:
+            shown = self.kernel[spread(len(self.kernel), 48)]
+            shown = (shown / shown.amax((1, 2), keepdim=True)).clamp(0, 1)[:, None].expand(-1, 3, -1, -1)
+            parts.append((f"{len(self.kernel)} kernels of x{self.scale}, {self.kernel.shape[-1]} px of HR", shown))
+        if self.noise is not None:
+            shown = (0.5 + 4 * self.noise[spread(len(self.noise), 48)]).clamp(0, 1)
+            side, sigma = self.noise.shape[-1], 255 * self.noise.square().mean().sqrt()
+            parts.append((f"{len(self.noise)} noise patches of {side} px of LR, sigma {sigma:.1f} of 255, x4", shown))
+        if not parts:
+            raise UsageError(
+                f"kernel={self.params.kernel}, noise={self.params.noise}: nothing was fitted, nothing to show"
+            )
+        return np.concatenate([captioned(text, images) for text, images in parts], 1)
+
+
+def spread(count: int, most: int) -> Tensor:
+    """At most ``most`` of ``count`` indices, evenly."""
+    return torch.arange(min(count, most)) * count // min(count, most)
+
+
+def captioned(text: str, images: Tensor) -> np.ndarray:
+    """(n, 3, s, s) in [0, 1] under a line of text, 12 in a row, each 52 px: (3, H, 12 * 56 + 4) uint8."""
+    tiles = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
+    rows = -(-len(tiles) // 12)
+    sheet = Image.new("RGB", (12 * 56 + 4, rows * 56 + 24), "white")
+    ImageDraw.Draw(sheet).text((4, 6), text, "black")
+    for index, tile in enumerate(tiles):
+        large = Image.fromarray(tile).resize((52, 52), Image.Resampling.NEAREST)
+        sheet.paste(large, (4 + index % 12 * 56, 24 + index // 12 * 56))
+    return np.asarray(sheet).transpose(2, 0, 1)
+
+
+def read_pool(pool: str, source: str, scale: int) -> Tensor:
+    """A pool (``kernel`` or ``noise``) of this scale from a folder, or a jpeg-kernel's .pt file. Raises UsageError."""
+    path = Path(source)
+    if path.suffix == ".pt":
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+            made_for, values = saved["scale"], saved["model"]["_extra_state"][pool]
+        except FileNotFoundError:
+            raise UsageError(f"{pool}={source}: no such file") from None
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            raise UsageError(
+                f"{pool}={source}: not the weights of a jpeg-kernel with a {pool} pool ({reason})"
+            ) from None
+        if pool == "kernel" and made_for != scale:
+            raise UsageError(f"kernel={source}: kernels of x{made_for}, not of x{scale}")
+        return values
+    if not path.is_dir():
+        raise UsageError(f"{pool}={source}: neither {', '.join(OWN[pool])}, nor a folder, nor a .pt file")
+    files_of(source, pool)
+    return read_kernels(source, SIDE if scale == 2 else 7 * scale - 2) if pool == "kernel" else read_patches(source)

@@ -1,0 +1,179 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from bench.degradations import jpeg_kernel
+from bench.degradations.conditions import Jpeg
+from bench.degradations.jpeg_kernel import JpegKernel
+from conftest import smooth_images
+from scipy import io
+
+from bench.image import downsample, read_image, write_image
+from bench.spec import override
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+TINY = "images=3,kernelgan.width=8,kernelgan.iterations=12"
+SIX = TINY.replace("images=3", "images=6")
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """HR of 64 px; real LR of three sizes, grey with noise, so that eqs. 4-6 accept much of it."""
+    root = tmp_path_factory.mktemp("sets")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 2)):
+        for what in ("hr", "lr"):
+            (root / what / split).mkdir(parents=True)
+        for index, image in enumerate(smooth_images(count, 64, count)):
+            write_image(root / "hr" / split / f"{index}.png", image)
+            side = (40, 44, 60)[index % 3]
+            noisy = rng.normal(120, 9, (3, side, side + 4)).clip(0, 255).astype(np.uint8)
+            write_image(root / "lr" / split / f"{index}.png", noisy)
+    return root
+
+
+@pytest.fixture
+def measured(bench, sets, tmp_path):
+    """Run under a jpeg-kernel with these options: measured(OPTIONS) -> (exit code, errors)."""
+
+    def call(options, *more, lr=True, out="run", method="bicubic"):
+        given = ["--hr", sets / "hr", *(["--lr", sets / "lr"] if lr else [])]
+        condition = f"jpeg-kernel[{options}]" if options else "jpeg-kernel"
+        code, _, err = bench("run", "--methods", method, "--conditions", condition, "--metrics", "psnr", *given,
+                             "--out", tmp_path / out, *more)  # fmt: skip
+        return code, err
+
+    return call
+
+
+def fitted(folder):
+    """What the only model of a run's folder has learnt."""
+    (file,) = (folder / "checkpoints").glob("*.pt")
+    return file, torch.load(file, weights_only=True)["model"]["_extra_state"]
+
+
+def test_pools_are_fitted_kept_shared_and_shown(measured, bench, tmp_path, monkeypatch):
+    code, err = measured(TINY)
+    assert code == 0, err
+    file, pools = fitted(tmp_path / "run")
+    assert pools["kernel"].shape == (3, 26, 26) and torch.allclose(pools["kernel"].sum((1, 2)), torch.ones(3))
+    assert pools["noise"].shape[1:] in {(3, 32, 32), (3, 16, 16)} and 7 < 255 * pools["noise"].std() < 10
+
+    picture = tmp_path / "pools.png"
+    assert bench("degrade", "jpeg-kernel", "--weights", file, "--show", picture)[0] == 0
+    assert read_image(picture).std() > 20
+
+    def refuse(*_):
+        raise AssertionError("kernels are estimated again")
+
+    monkeypatch.setattr(jpeg_kernel, "KernelGAN", refuse)
+    assert measured(f"{TINY},jpeg=none")[0] == 0  # other settings, the same kernels
+    assert measured(f"kernel={file},noise={file}", lr=False, out="other")[0] == 0  # another run, without real LR
+    assert fitted(tmp_path / "other")[1].keys() == pools.keys()
+    assert all(torch.equal(fitted(tmp_path / "other")[1][name], pools[name]) for name in pools)
+    code, err = measured(f"kernel={file}", out="x2", method="bicubic[scale=2]")
+    assert code == 2 and "kernels of x4, not of x2" in err and err.count("\n") == 1
+
+
+def test_a_kill_during_estimation_loses_no_finished_group(measured, monkeypatch):
+    whole, calls = jpeg_kernel.KernelGAN, []
+
+    def dying(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(jpeg_kernel, "KernelGAN", dying)
+    assert measured(SIX)[0] == 130
+    assert len(calls) == 2
+    assert measured(SIX)[0] == 0
+    assert len(calls) == 3  # of two groups (crops of 40 and of 56 px) the second alone is estimated anew
+
+
+def test_each_part_works_alone_and_needs_only_what_it_uses(measured, sets, tmp_path):
+    assert measured("kernel=bicubic,noise=gaussian", lr=False)[0] == 0
+    code, err = measured("kernel=bicubic", lr=False)
+    assert code == 2 and "--lr" in err
+    code, err = measured("kernel=bicubci,noise=none", lr=False)
+    assert code == 2 and "kernel=bicubci: neither estimated, bicubic, nor a folder" in err and err.count("\n") == 1
+    np.save(tmp_path / "k.npy", np.ones((4, 4)))
+    assert measured(f"kernel={tmp_path},noise=none", lr=False, out="own")[0] == 0
+    io.savemat(tmp_path / "k.mat", {"a": np.zeros(3)})
+    code, err = measured(f"kernel={tmp_path},noise=none", lr=False, out="own")
+    assert code == 2 and "k.mat: a kernel whose sum" in err
+
+
+def test_faces_without_smooth_areas_are_named_with_what_to_do(bench, folders, tmp_path):
+    hr, lr = folders  # LR of 8x8
+    code, _, err = bench("run", "--methods", "bicubic", "--conditions", f"bicubic,jpeg-kernel[{TINY}]", "--metrics", "psnr",
+                         "--hr", hr, "--lr", lr, "--out", tmp_path / "run")  # fmt: skip
+    assert code == 1 and "no area of 12 real LR faces is smooth enough" in err and "noise=none" in err
+    rows = (tmp_path / "run" / "results.csv").read_text().splitlines()
+    assert any(",bicubic,psnr,," in row and ",ok," in row for row in rows)  # the other condition is measured
+
+
+def model(scale=4, **options):
+    made = JpegKernel(override(JpegKernel.Params(), options, "test"), scale=scale)
+    made.set_extra_state({"kernel": torch.ones(5, 7 * scale - 2, 7 * scale - 2) / (7 * scale - 2) ** 2,
+                          "noise": torch.randn(9, 3, 16, 16) / 30})  # fmt: skip
+    return made
+
+
+def draws(model, hr, seed=0):
+    return model.infer(hr, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_any_size_at_any_scale_and_all_randomness_from_the_generator(scale):
+    made, hr = model(scale), torch.rand(3, 3, 40, 56)
+    lr = draws(made, hr)
+    assert lr.shape == (3, 3, 40 // scale, 56 // scale) and lr.min() >= 0 and lr.max() <= 1
+    torch.manual_seed(5)
+    assert torch.equal(lr, draws(made, hr)) and not torch.equal(lr, draws(made, hr, 1))
+
+
+def test_jpeg_alone_is_the_jpeg_condition():
+    made = JpegKernel(override(JpegKernel.Params(), {"kernel": "bicubic", "noise": "none", "probability": 1}, "test"))
+    hr = torch.from_numpy(smooth_images(3, 64)) / 255
+    assert torch.equal(draws(made, hr), Jpeg().infer(hr))
+
+
+def test_jpeg_comes_with_its_probability():
+    made = JpegKernel(
+        override(JpegKernel.Params(), {"kernel": "bicubic", "noise": "none", "probability": 0.75}, "test")
+    )
+    hr = (torch.from_numpy(smooth_images(1, 32)) / 255).expand(400, -1, -1, -1)
+    clean = downsample(hr, 4).clamp(0, 1)
+    compressed = (draws(made, hr) - clean).abs().amax((1, 2, 3)) > 0
+    assert 0.68 < compressed.float().mean() < 0.82
+
+
+def test_kernel_noise_and_gaussian_noise_are_added_as_equation_2_says():
+    hr = torch.full((6, 3, 64, 64), 0.5)
+    lr = draws(model(jpeg="none"), hr) - 0.5
+    pool = model(jpeg="none").noise
+    assert (lr.std() - pool.std()).abs() < 0.2 * pool.std()
+    lr = draws(
+        JpegKernel(override(JpegKernel.Params(), {"kernel": "bicubic", "noise": "gaussian", "jpeg": "none"}, "")), hr
+    )
+    assert abs(255 * (lr - 0.5).std() - 8) < 0.5
+
+
+def test_variants_are_the_rows_of_figure_6_and_the_test_protocol():
+    params = {name: override(JpegKernel.Params(), options, name) for name, options in JpegKernel.variants.items()}
+    assert params["realsr"].jpeg is None and params["realsr"].noise == "pool"
+    assert (params["test"].noise, params["test"].sigma, params["test"].jpeg, params["test"].probability) == (
+        "gaussian",
+        8,
+        30,
+        1,
+    )
+
+
+def test_a_time_budget_stops_after_a_group(measured, tmp_path):
+    assert measured(SIX, "--budget", "0.001s")[0] == 0
+    assert len(fitted(tmp_path / "run")[1]["kernel"]) < 6
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert settings["budget"] == 0.001
