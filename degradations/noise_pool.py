@@ -46,7 +46,8 @@ def smooth_places(
     count = (patch - sub) // sub_stride + 1  # of q along p
     for limit, of_p, of_q in zip((mu, gamma), (mean, variance), mean_and_variance(grey, sub), strict=True):
         for sign in (1, -1):  # eqs. 4 and 5: the largest q above p, and the smallest below
-            extreme = F.max_pool2d(sign * of_q[None], count, stride=1, dilation=sub_stride)[0]
+            rows = F.max_pool2d(sign * of_q[None], (count, 1), stride=1, dilation=sub_stride)
+            extreme = F.max_pool2d(rows, (1, count), stride=1, dilation=sub_stride)[0]
             accepted &= extreme[: of_p.shape[0], : of_p.shape[1]] - sign * of_p <= limit * of_p
     return accepted[::stride, ::stride].nonzero() * stride
 
