@@ -152,7 +152,8 @@ class Bench:
             self.store.put("train", recipe.key, lambda folder: save_model(folder, recipe, result))
             checkpoint.unlink(missing_ok=True)
             self.artefacts.computed += 1
-            self.say(f"trained {recipe.label}: {result['steps']} steps in {result['seconds']:.0f} s")
+            how = f"trained {recipe.label}: {result['steps']} steps" if result["stages"] else f"fitted {recipe.label}"
+            self.say(f"{how} in {result['seconds']:.0f} s")
         folder = self.store.path("train", recipe.key)
         self.training[recipe.key] = json.loads((folder / "training.json").read_text())
         link(folder / "model.pt", self.out / "checkpoints" / f"{recipe.folder}.pt")

@@ -56,17 +56,13 @@ def info(text: str, preset: str) -> dict[str, Any]:
     spec = parse(text)
     kind, cls = find(spec.name)
     params = plan.parameters(cls, spec, preset)
-    hints = typing.get_type_hints(cls.Params)
     found: dict[str, Any] = {
         "name": spec.name,
         "kind": kind[:-1],
         "summary": plugins.entry(kind, spec.name).summary,
         "paper": cls.paper,
         "doc": inspect.getdoc(cls) or "",
-        "parameters": [
-            {"name": f.name, "default": getattr(params, f.name), "type": type_in_words(hints[f.name])}
-            for f in dataclasses.fields(cls.Params)
-        ],
+        "parameters": described(params),
         "variants": cls.variants,
         "quick": cls.quick,
     }
@@ -92,6 +88,18 @@ def info(text: str, preset: str) -> dict[str, Any]:
         found["multiply_adds"] = multiply_adds(model, kind)
     except BenchError as error:  # needs a file that was not given
         found["note"] = str(error)
+    return found
+
+
+def described(params: Any, prefix: str = "") -> list[dict[str, Any]]:
+    """Name, default and type of each parameter; those of a nested group with dotted names, as they are overridden."""
+    hints, found = typing.get_type_hints(type(params)), []
+    for field in dataclasses.fields(params):
+        value, name = getattr(params, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            found += described(value, f"{name}.")
+        else:
+            found.append({"name": name, "default": value, "type": type_in_words(hints[field.name])})
     return found
 
 
