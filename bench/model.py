@@ -47,7 +47,7 @@ class Stage:
 
     name: str
     steps: int
-    step: Callable[[Batch, Run], None]
+    step: Callable[[Batch, Run], Any]
     optimizers: Mapping[str, torch.optim.Optimizer]
     schedulers: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 64

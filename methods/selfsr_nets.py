@@ -102,7 +102,7 @@ class GrowingGenerator(nn.Module):
                 before = self.images[index - 1](F.leaky_relu(x, 0.2))
             condition = resize(lr, (height << (index + 1), width << (index + 1)))
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            for block in self.levels[index]:  # type: ignore[union-attr]
+            for block in self.levels[index]:  # type: ignore[attr-defined]
                 x = block(x, condition)
         image = self.images[level - 1](F.leaky_relu(x, 0.2))
         if before is None or fade is None:

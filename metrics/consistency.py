@@ -42,7 +42,7 @@ class Consistency(bench.Metric):
     """
 
     needs = ("lr", "upscale", "degrade")
-    Params = Params
+    Params = Params  # type: ignore[assignment]
     unit = "RMS difference (0-255, RGB)"
     pictures = 2
 

@@ -31,7 +31,7 @@ class Cost(bench.Metric):
 
     needs = ("lr", "upscale", "parameters")
     about = "method"
-    Params = Params
+    Params = Params  # type: ignore[assignment]
 
     def protocol(self, outputs: bench.Outputs) -> str:
         assert outputs.lr is not None

@@ -21,7 +21,7 @@ LARGEST = 10_000  # images of each set that are compared in pairs
 class OfSets(bench.Metric):
     """Compares ``outputs.sr`` with a reference set; a subclass names the set."""
 
-    needs = ("reference_hr",)
+    needs: ClassVar[tuple[str, ...]] = ("reference_hr",)
     reference: ClassVar[str] = "reference_hr"
     against: ClassVar[str] = "HR training faces"
 

@@ -28,7 +28,7 @@ class Params:
 class _Fidelity(bench.Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     needs = ("hr",)
-    Params = Params
+    Params = Params  # type: ignore[assignment]
     formula: ClassVar[str] = ""
     least: ClassVar[int] = 1  # px: side of the smallest face, without its border
     why: ClassVar[str] = ""

@@ -22,7 +22,7 @@ class Precision(OfFeatures):
     direction = "higher"
     default = False
     paper = "Kynkaanniemi et al.: Improved precision and recall metric for assessing generative models, NeurIPS 2019"
-    Params = Params
+    Params = Params  # type: ignore[assignment]
 
     def protocol(self, outputs: bench.Outputs) -> str:
         most = f", {LARGEST} of a set at most" if max(map(len, self.sets(outputs))) > LARGEST else ""

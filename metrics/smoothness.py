@@ -38,7 +38,7 @@ class Smoothness(bench.Metric):
 
     needs = ("lr", "features", "degrade")
     paper = PAPER
-    Params = Params
+    Params = Params  # type: ignore[assignment]
 
     def degradations(self) -> tuple[str, ...]:
         return (self.params.degradation,)
@@ -93,13 +93,17 @@ class Smoothness(bench.Metric):
 
         p, f = self.params, outputs.features
         assert f is not None
-        if (features := f(clean)) is None:
-            raise bench.Unavailable("the method exposes no features")
-        size = features.float().square().mean().sqrt().clamp(min=1e-12)
+
+        def of(lr: Tensor) -> Tensor:
+            if (features := f(lr)) is None:
+                raise bench.Unavailable("the method exposes no features")
+            return features.float()
+
+        size = of(clean).square().mean().sqrt().clamp(min=1e-12)
 
         def cloud(lr: Tensor) -> Tensor:
             """(B, 3, h, w) -> (B, N, C): each position is a point."""
-            flat = (f(lr).float() / size).flatten(2).transpose(1, 2)
+            flat = (of(lr) / size).flatten(2).transpose(1, 2)
             kept = torch.linspace(0, flat.shape[1] - 1, min(flat.shape[1], p.points), device=flat.device)
             return flat[:, kept.round().long()].contiguous()
 
@@ -107,4 +111,4 @@ class Smoothness(bench.Metric):
             return (a - b).square().mean(1).sqrt()
 
         divergence = SamplesLoss("sinkhorn", p=2, blur=p.epsilon, scaling=0.9)  # exact to about 1 %
-        return [(lambda lr: (f(lr).float() / size).flatten(1), apart), (cloud, divergence)]
+        return [(lambda lr: (of(lr) / size).flatten(1), apart), (cloud, divergence)]

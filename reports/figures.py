@@ -82,10 +82,10 @@ def rank_plot(title: str, names: Sequence[str], ranks: Sequence[float], differen
         return round(left + (min(max(rank, low), high) - low) / (high - low) * (width - left - right), 1)
 
     parts = []
-    for rank in range(1, k + 1):
+    for mark in range(1, k + 1):
         parts.append(Markup('<line class="grid-line" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
-            across(rank), top - 4, height - 4))  # fmt: skip
-        parts.append(text(across(rank), top - 8, str(rank), "middle"))
+            across(mark), top - 4, height - 4))  # fmt: skip
+        parts.append(text(across(mark), top - 8, str(mark), "middle"))
     for place, index in enumerate(sorted(range(k), key=lambda i: ranks[i])):
         y, rank = top + row * (place + 0.5), ranks[index]
         name = names[index]
