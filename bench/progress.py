@@ -49,7 +49,8 @@ class Progress:
         spent, start = now - self.begin, self.first / self.total if self.total else 0
         left = spent / max(fraction - start, 1e-9) * (1 - fraction)
         rate = (done - self.first) / spent
-        text = f"{self.label}: {self.unit} {done}/{self.total}, {rate:.1f} {self.unit}s/s, {left:.0f} s left"
+        speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate if rate else spent:.1f} s/{self.unit}"
+        text = f"{self.label}: {self.unit} {done}/{self.total}, {speed}, {left:.0f} s left"
         print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
