@@ -10,6 +10,7 @@ from torch import Tensor
 import bench
 from bench.losses import critic_score, gradient_penalty, hinge_critic, wasserstein_critic
 from bench.nets import ResidualCritic, to_signed, to_unit
+from bench.schedules import falling
 
 from .low_to_high_nets import LowToHighGenerator
 
@@ -42,6 +43,7 @@ class LowToHigh(bench.Method):
         critic_updates: int = 5  # for each generator update (section 3.6)
         batch: int = 64  # not stated in the paper
         steps: int = 570_000  # generator updates, 200 epochs (section 3.6)
+        fall: float = 0.0  # the last share of the steps, over which lr falls to 0; 0: constant (section 3.6)
         joint_steps: int = 2_000  # updates of both networks together (section 3.6)
         augment: bench.Augment = AUGMENT  # section 3.6
 
@@ -52,15 +54,17 @@ class LowToHigh(bench.Method):
         "blur-bilinear": {"degradation": "blur[kind=box,resize=bilinear]"},
         "wgan-gp": {"gan": "wgan-gp"},
     }
-    # Small and short for the quick preset: a quarter of the widths, one critic update.
-    quick = {"widths": (32, 24, 16), "critic_width": 8, "critic_updates": 1, "batch": 8, "steps": 500,
-             "joint_steps": 20, "lr": 1e-3}  # fmt: skip
+    # Small and short for the quick preset: narrow, few blocks, one critic update, and less of the critic, whose
+    # verdict outweighs the pixels before it means anything.
+    quick = {"widths": (48, 16, 16), "blocks": (3, 1, 1), "critic_width": 4, "critic_updates": 1, "beta": 0.002, "batch": 8,
+             "steps": 200, "joint_steps": 10, "lr": 1e-3, "fall": 0.4}  # fmt: skip
 
     def build(self) -> None:
         p = self.params
-        self.net = LowToHighGenerator(p.widths, p.blocks, self.scale)
+        self.net = LowToHighGenerator(p.widths, p.blocks, self.scale).to(memory_format=torch.channels_last)
         if p.beta:
-            self.critic = ResidualCritic(p.critic_width, pools=4, normalize=p.gan == "hinge")
+            critic = ResidualCritic(p.critic_width, pools=4, normalize=p.gan == "hinge")
+            self.critic = critic.to(memory_format=torch.channels_last)
 
     def infer(self, lr: Tensor) -> Tensor:
         return to_unit(self.net(to_signed(lr)))
@@ -93,11 +97,14 @@ class LowToHigh(bench.Method):
             return torch.optim.Adam([q for m in modules for q in m.parameters()], p.lr, (0.0, 0.9))
 
         optimizers = {"net": adam(self.net)} | ({"critic": adam(self.critic)} if p.beta else {})
-        stages = [bench.Stage("gan" if p.beta else "pixel", p.steps, self.step, optimizers, **settings)]
+        name, schedulers = "gan" if p.beta else "pixel", falling(optimizers, p.steps, p.fall)
+        stages = [bench.Stage(name, p.steps, self.step, optimizers, schedulers, **settings)]
         if p.joint_steps and p.beta and hasattr(self.degradation, "generator_loss"):
             low: Any = self.degradation
             together = {"both": adam(self.net, low.net), "critic": adam(self.critic), "low_critic": adam(low.critic)}
-            stages.append(bench.Stage("joint", p.joint_steps, self.joint_step, together, joint=True, **settings))
+            schedulers = falling(together, p.joint_steps, p.fall)
+            joint = bench.Stage("joint", p.joint_steps, self.joint_step, together, schedulers, joint=True, **settings)
+            stages.append(joint)
         return stages
 
     def step(self, batch: bench.Batch, run: Any) -> None:
