@@ -150,6 +150,8 @@ def train(method: str, out: Path, settings: Settings, line: str) -> int:
     """Train one method and what it is trained on; its weights go to ``out``, logs and checkpoints beside it."""
     whole = harness.Bench(dataclasses.replace(settings, conditions="bicubic", metrics=""), line)
     whole.check_weights()
+    if whole.failed:  # without the method, what it is trained on is of no use
+        raise UsageError(next(iter(whole.failed.values())))
     for recipe in whole.plan.trained:
         whole.attempt(f"train {recipe.label}", partial(whole.train, recipe))
     wanted = whole.plan.methods[0]
