@@ -85,13 +85,18 @@ class SmoothFeatures(bench.Method):
              "critic_updates": 1, "batch": 4, "steps": 100, "robust_start": 50, "lr": 1e-3, "critic_lr": 1e-3,
              "decay_every": 25}  # fmt: skip
 
+    @classmethod
+    def fingerprint(cls, params: Any, scale: int) -> str:
+        """Nothing beside code and parameters; refuses those that do not fit."""
+        if params.start == "bicubic" and params.width < 48:
+            raise UsageError(f"smooth-features: start=bicubic needs a width of 48 or more, not {params.width}")
+        return ""
+
     def build(self) -> None:
         p = self.params
         self.f = FeatureExtractor(p.width)
         self.g = SuperResolver(p.width, p.pairs, self.scale)
         if p.start == "bicubic":
-            if p.width < 48:
-                raise UsageError(f"smooth-features: start=bicubic needs a width of 48 or more, not {p.width}")
             start_as_bicubic(self.f, self.g)
         self.critic = SRGANCritic(self.hr_size, p.critic_width)
         self.feature_loss: FeatureLoss | None = None
