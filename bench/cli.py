@@ -136,11 +136,21 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
 
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """The options. argparse fills optional IN and OUT with nothing where an option stands before them; here they count."""
+    options, rest = parser().parse_known_args(arguments)
+    paths = [text for text in rest if not text.startswith("-")]
+    if options.command == "degrade" and options.input is None and len(paths) == len(rest) == 2:
+        options.input, options.output = rest
+        rest = []
+    return parser().parse_args(arguments) if rest else options  # which refuses the rest
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2 with one line for what the user can mend)."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
-        options = vars(parser().parse_args(arguments))
+        options = vars(parsed(arguments))
         plugins.use(*options.pop("plugin"))
         if options["command"] not in ("new", "check"):
             for problem in plugins.catalogue().problems:

@@ -80,6 +80,11 @@ def test_degrade_and_upscale_folders_and_single_files(bench, tmp_path):
     assert code == 0 and read_image(tmp_path / "lr" / "1.png").shape == (3, 8, 8)
     code, _, _ = bench("infer", "lanczos", tmp_path / "lr" / "1.png", tmp_path / "one.png")
     assert code == 0 and read_image(tmp_path / "one.png").shape == (3, 32, 32)
+    noisy = tmp_path / "in", tmp_path / "noisy"
+    code, _out, _ = bench("degrade", "noise", "--seed", 3, *noisy)  # options may stand first
+    assert code == 0 and list((tmp_path / "noisy").glob("*.png"))
+    code, _out, err = bench("degrade", "noise", "--sed", 3, *noisy)
+    assert code == 2 and "--sed" in err
     (tmp_path / "in" / "bad.png").write_text("x")
     code, _, err = bench("degrade", "bicubic", tmp_path / "in", tmp_path / "lr2")
     assert code == 1 and "bad.png" in err
