@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -35,6 +36,7 @@ class Run:
         self.fabric, self.device, self.generator = fabric, fabric.device, generator
         self.seed, self.budget = settings.seed, settings.budget  # of the run; seconds for this model, or None
         self.kept, self.quiet = Store(kept), quiet
+        self.notes: list[str] = []  # what a reader of the report must know of this training
         self.hr, self.lr_real = samplers
         self.stage: Stage
         self.step = self.steps = 0
@@ -99,6 +101,12 @@ class Run:
             value = compute()
             self.kept.put("fitted", key, lambda folder: torch.save(value.cpu(), folder / "value.pt"))
         return torch.load(self.kept.path("fitted", key) / "value.pt", weights_only=True)
+
+    def note(self, text: str) -> None:
+        """Say something that a reader of the results must know; it goes to the report too."""
+        self.notes.append(text)
+        if not self.quiet:
+            print(text, file=sys.stderr)
 
     def bar(self, label: str, total: int, unit: str = "step") -> Any:
         """A context with a progress bar for long fits in ``prepare``: call its ``advance(done)``."""

@@ -84,8 +84,14 @@ def record(bench: Bench, key: str, failures: list[dict[str, str]]) -> dict[str, 
         "metrics": [m.label for m in bench.plan.measures],
         "failed": failures,
         "unavailable": bench.unavailable,
-        "notes": plugins.catalogue().problems,
+        "notes": [*plugins.catalogue().problems, *training_notes(bench)],
     }
+
+
+def training_notes(bench: Bench) -> list[str]:
+    """What trainings had to say, by the model's label."""
+    trained = ((r.label, bench.training.get(r.key) or {}) for r in bench.plan.trained)
+    return [f"{label}: {note}" for label, training in trained for note in training.get("notes", [])]
 
 
 def describe(bench: Bench, recipe: Recipe) -> dict[str, Any]:

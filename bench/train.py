@@ -77,7 +77,7 @@ def fit(
 ) -> dict[str, Any]:
     """Train a model from ``build`` to its end, from ``checkpoint`` where that exists.
 
-    Returns {"model": state dict, "steps", "seconds", "stages", "curve": {name: [[step, value]]}, "precision"}; the averaged
+    Returns {"model": state dict, "steps", "seconds", "stages", "curve": {name: [[step, value]]}, "precision", "notes"}; averaged
     weights take the place of their modules'. Raises TrainingFailed for a NaN, Interrupted after a signal.
     """
     device = resolve_device(settings.device)
@@ -201,6 +201,7 @@ class _Loop:
             "stages": [{"name": s.name, "steps": n} for s, n in zip(self.stages, self.done, strict=True)],
             "curve": self.curve,
             "precision": self.run.fabric._precision.precision,
+            "notes": self.run.notes,
         }
 
     def train_stage(self, index: int, planned: int, bar: Progress, stopping: Callable[[], bool]) -> None:
@@ -303,6 +304,7 @@ class _Loop:
             "counts": run.counts,
             "elapsed": self.elapsed + time.monotonic() - self.begin,
             "stage_elapsed": stage_elapsed,
+            "notes": run.notes,
         }
         write_atomically(self.checkpoint, lambda path: torch.save(to_cpu(state), path))
 
@@ -325,7 +327,7 @@ class _Loop:
         }
         self.curve, self.elapsed, self.stage_elapsed = saved["curve"], saved["elapsed"], saved["stage_elapsed"]
         run.sums = {n: v.to(run.device) for n, v in saved["sums"].items()}
-        run.counts = dict(saved["counts"])
+        run.counts, run.notes = dict(saved["counts"]), list(saved["notes"])
         random = saved["random"][min(run.fabric.global_rank, len(saved["random"]) - 1)]
         run.generator.set_state(random["data"])
         restore_random_state(random["global"], run.device)

@@ -22,9 +22,9 @@ from bench.image import downsample, to_float, to_uint8
 from bench.jpeg import jpeg
 from bench.nets import normal
 
-from .kernelgan import KernelGAN, Schedule, crop_side
-from .kernels import SIDE, composed, downsample_with, files_of, finished, read_kernels
-from .noise_pool import draw_noise, luma, noise_patches, read_patches, smooth_places
+from .kernelgan import SMALLEST, KernelGAN, Schedule, crop_side
+from .kernels import SIDE, centred, composed, downsample_with, files_of, in_one_piece, read_kernels, significant
+from .noise_pool import draw_noise, gaussian_patches, luma, noise_level, noise_patches, read_patches, smooth_places
 
 ENOUGH = 100  # noise patches; where there are fewer, a looser search is tried
 SLICE = 50  # iterations of KernelGAN between two looks at the clock
@@ -54,13 +54,14 @@ class JpegKernel(bench.Degradation):
         sigma: float = 8.0  # of noise=gaussian, in grey levels of 255 (section 4.2)
         images: int = 0  # real LR faces to estimate kernels from, spread evenly; 0: all
         together: int = 32  # of them in training at the same time; changes nothing but speed
+        whole: float = 0.9  # least share of a kernel's mass in one piece (not in the paper); 0 keeps all
         kernelgan: Schedule = Schedule()  # noqa: RUF009 (frozen)
         patch: int = 32  # side of the noise patches p, LR pixels (section 4); halved where fewer than 100 are found
         sub: int = 8  # side of the patches q inside (section 4)
-        stride: int = 4  # step of p (not stated)
         mu: float = 0.1  # eq. 4 (section 4)
         gamma: float = 0.25  # eq. 5 (section 4)
         phi: float = 0.5  # eq. 6, in squared grey levels of 255 (section 4)
+        psi: float | None = 100.0  # most variance of p: without it texture and features pass (not in the paper); none
         patches: int = 5000  # most noise patches that are kept, drawn at random
 
     variants = {"realsr": {"jpeg": None}, "test": {"noise": "gaussian", "probability": 1.0}}  # figure 6; section 4.2
@@ -106,18 +107,22 @@ class JpegKernel(bench.Degradation):
             if p.noise == "pool":
                 self.noise = self.collect_noise(data.lr_train, run).to(run.device)
             if p.kernel == "estimated":
-                self.kernel = self.estimate(data.lr_train, run).to(run.device)
+                kernel = self.estimate(data.lr_train, run)
+                self.kernel = None if kernel is None else kernel.to(run.device)
 
-    def estimate(self, faces: Any, run: Any) -> Tensor:
-        """Kernels (n, K, K) of this scale, one for each face that KernelGAN was trained on."""
+    def estimate(self, faces: Any, run: Any) -> Tensor | None:
+        """Kernels (n, K, K) of this scale, one for each face that KernelGAN was trained on; None where all are too small."""
         p = self.params
-        if p.images:
-            faces = faces.subset(p.images)
         groups = list(self.groups(faces))
+        if not groups:
+            run.note(
+                f"kernels need real LR faces of {SMALLEST} px, these have {faces.extent}: bicubic downsampling instead"
+            )
+            return None
         total = p.kernelgan.iterations * len(groups)
         raw: list[Tensor] = []
         begin = time.monotonic()
-        with run.bar(f"kernels of {len(faces)} faces", total, "iteration") as bar:
+        with run.bar(f"kernels of {sum(len(names) for names, _ in groups)} faces", total, "iteration") as bar:
             for index, (names, images) in enumerate(groups):
                 done = index * p.kernelgan.iterations
 
@@ -133,47 +138,58 @@ class JpegKernel(bench.Degradation):
                 raw += run.remember([names, content, run.seed, asdict(p.kernelgan)], train)
                 if run.budget and time.monotonic() - begin > run.budget:
                     break
-        kernels = [finished(k) for k in torch.stack(raw).double().numpy() if np.isfinite(k).all()]
-        kernels = [composed(k, self.scale) for k in kernels if np.isfinite(k).all()]
-        if not kernels:
-            raise TrainingFailed("KernelGAN gave no finite kernel; take other faces, or kernel=bicubic")
-        return torch.from_numpy(np.stack(kernels)).float()
+        cleaned = [significant(k) for k in torch.stack(raw).double().numpy() if np.isfinite(k).all()]
+        whole = [k for k in cleaned if in_one_piece(k) >= p.whole]
+        if not whole:
+            raise TrainingFailed("KernelGAN gave no kernel in one piece; take other faces, kernel=bicubic or whole=0")
+        if len(whole) < len(raw):
+            run.note(f"{len(raw) - len(whole)} of {len(raw)} estimated kernels fell apart and are left out")
+        return torch.from_numpy(np.stack([composed(centred(k, SIDE), self.scale) for k in whole])).float()
 
     def groups(self, faces: Any) -> Iterator[tuple[list[str], list[Tensor]]]:
-        """Names and images, (3, H, W) in [0, 1], of faces that are in training together: those that share a crop's side."""
+        """Names and images, (3, H, W) in [0, 1], of faces that are in training together: those that share a crop's side.
+
+        Of ``images`` faces spread evenly over those that are large enough.
+        """
+        pairs = zip(faces.names, faces.images(), strict=True)
+        large = [(name, image) for name, image in pairs if min(image.shape[1:]) >= SMALLEST]
         by_side: dict[int, list[tuple[str, Tensor]]] = {}
-        for name, image in zip(faces.names, faces.images(), strict=True):
-            face = to_float(torch.from_numpy(image))
-            by_side.setdefault(crop_side(face, self.params.kernelgan.crop), []).append((name, face))
+        for index in spread(len(large), self.params.images or len(large)).tolist():
+            face = to_float(torch.from_numpy(large[index][1]))
+            by_side.setdefault(crop_side(face, self.params.kernelgan.crop), []).append((large[index][0], face))
         for _, found in sorted(by_side.items()):
             for start in range(0, len(found), self.params.together):
                 names, images = zip(*found[start : start + self.params.together], strict=True)
                 yield list(names), list(images)
 
     def collect_noise(self, faces: Any, run: Any) -> Tensor:
-        """Noise patches (n, 3, s, s), by the strictest of four settings that finds enough, or by that which finds most.
+        """Noise patches (n, 3, s, s), by the strictest search that finds enough; Gaussian ones where none does.
 
-        From strict to loose: p of ``patch`` px, then of half that; q half its side apart, then its side.
+        From strict to loose: p of ``patch`` px, of half and of a quarter, but no more than half a face; q of ``sub`` px, no
+        more than half of p; their step half their side, then their side.
         """
         p = self.params
         images = [torch.from_numpy(image) for image in faces.images()]
         greys = [luma(image) for image in images]
-        best: tuple[int, list[tuple[int, Tensor]]] = (p.patch, [])
-        for side, sub_stride in product((p.patch, p.patch // 2), (p.sub // 2, p.sub)):
+        for side, steps in product((p.patch, p.patch // 2, p.patch // 4), (2, 1)):
+            sub = min(p.sub, side // 2)
             places = [
                 (index, place)
                 for index, grey in enumerate(greys)
-                for place in smooth_places(grey, patch=side, sub=p.sub, stride=p.stride, sub_stride=sub_stride,
-                                           mu=p.mu, gamma=p.gamma, phi=p.phi)
+                if min(grey.shape) >= 2 * side
+                for place in smooth_places(grey, patch=side, sub=sub, stride=side // 8, sub_stride=sub // steps,
+                                           mu=p.mu, gamma=p.gamma, phi=p.phi, psi=p.psi)
             ]  # fmt: skip
-            best = max(best, (side, places), key=lambda found: len(found[1]))
             if len(places) >= ENOUGH:
                 break
-        side, places = best
-        if not places:
-            raise TrainingFailed(
-                f"no area of {len(images)} real LR faces is smooth enough to take noise from; raise mu and gamma, or noise=none"
+        else:
+            run.note(
+                f"{len(images)} real LR faces have no smooth areas to take noise from; Gaussian noise of their levels instead"
             )
+            levels = torch.stack([noise_level(image) for image in images])
+            return gaussian_patches(levels, min(p.patches, 4 * len(images)), p.patch, run.seed)
+        if side < p.patch:
+            run.note(f"too few smooth areas of {p.patch} px: noise from {len(places)} of {side} px")
         if len(places) > p.patches:
             generator = torch.Generator().manual_seed(run.seed)
             keep = torch.randperm(len(places), generator=generator)[: p.patches].sort().values
@@ -223,7 +239,7 @@ class JpegKernel(bench.Degradation):
 
 def spread(count: int, most: int) -> Tensor:
     """At most ``most`` of ``count`` indices, evenly."""
-    return torch.arange(min(count, most)) * count // min(count, most)
+    return torch.arange(min(count, most)) * count // max(1, min(count, most))
 
 
 def captioned(text: str, images: Tensor) -> np.ndarray:

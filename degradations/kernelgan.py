@@ -29,7 +29,7 @@ LAST_BICUBIC = 5e-6  # the bicubic weight falls no lower (released code)
 CONSTRAIN_BELOW = 5e-3  # the other weights switch on when it is below this (released code)
 PENALTY, MARGIN = 30.0, 2  # of the boundary mask: scale, and rings that it covers (released code)
 POWER = 0.2  # of the sparsity term (released code)
-SMALLEST = 32  # px: smaller faces are mirrored outwards to this
+SMALLEST = 32  # px: the least side of an image
 CROP_STEP = 8  # crops' sides are multiples of it, so that images share a batch
 NOISE_BLOCK = 64  # iterations whose noise is drawn together
 
@@ -56,23 +56,14 @@ def crop_side(image: Tensor, most: int) -> int:
     return max(SMALLEST, min(most, min(image.shape[-2:]) // CROP_STEP * CROP_STEP))
 
 
-def mirrored(image: Tensor, side: int = SMALLEST) -> Tensor:
-    """(3, H, W) mirrored outwards until both sides are at least ``side``."""
-    while min(image.shape[-2:]) < side:
-        grow = [min(s - 1, max(0, side - s)) for s in image.shape[-2:]]
-        top, left = grow[0] // 2, grow[1] // 2
-        image = F.pad(image[None], (left, grow[1] - left, top, grow[0] - top), mode="reflect")[0]
-    return image
-
-
 class KernelGAN:
-    """N images and their networks in training. ``images``: (3, H, W) floats in [0, 1] that share one ``crop_side``.
+    """N images and their networks in training. ``images``: (3, H, W) in [0, 1], 32 px and more, that share ``crop_side``.
 
     ``seeds``: one an image; with its seed an image takes the same steps in any company, to rounding.
     """
 
     def __init__(self, images: list[Tensor], seeds: list[int], schedule: Schedule, device: torch.device | str = "cpu"):
-        images = [mirrored(image.cpu()) for image in images]
+        images = [image.cpu() for image in images]
         self.schedule, self.device = schedule, torch.device(device)
         self.crop = crop_side(images[0], schedule.crop)
         if any(crop_side(image, schedule.crop) != self.crop for image in images):

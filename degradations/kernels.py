@@ -39,6 +39,12 @@ def significant(kernel: np.ndarray) -> np.ndarray:
     return kept / kept.sum()
 
 
+def in_one_piece(kernel: np.ndarray) -> float:
+    """The share of a cleaned kernel's mass that hangs together with its largest value."""
+    pieces, _ = ndimage.label(kernel > 0)
+    return float(kernel[pieces == pieces.flat[kernel.argmax()]].sum() / kernel.sum())
+
+
 def centre_of_mass(kernel: np.ndarray) -> np.ndarray:
     """(row, column) of the mean position."""
     return np.array([(kernel.sum(1 - axis) * np.arange(kernel.shape[axis])).sum() / kernel.sum() for axis in (0, 1)])

@@ -31,18 +31,30 @@ def mean_and_variance(grey: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 
 def smooth_places(
-    grey: Tensor, *, patch: int, sub: int, stride: int, sub_stride: int, mu: float, gamma: float, phi: float
+    grey: Tensor,
+    *,
+    patch: int,
+    sub: int,
+    stride: int,
+    sub_stride: int,
+    mu: float,
+    gamma: float,
+    phi: float,
+    psi: float | None = None,
 ) -> Tensor:
     """Top and left, (n, 2), of the ``patch``-sided windows p of (H, W) grey levels 0-255 that eqs. 4-6 accept.
 
     For every ``sub``-sided window q in p: |mean(q) - mean(p)| <= mu mean(p) and |var(q) - var(p)| <= gamma var(p); and
-    var(p) >= phi. ``stride``, ``sub_stride``: steps of p in the image, of q in p. The extremes over q decide, and a
-    maximum filter finds them for all p at once; memory grows with the image, not with the number of q.
+    phi <= var(p) <= psi (which the paper does not bound). ``stride``, ``sub_stride``: steps of p in the image, of q in p.
+    The extremes over q decide, and a maximum filter finds them for all p at once; memory grows with the image, not with
+    the number of q.
     """
     if min(grey.shape) < patch:
         return torch.zeros(0, 2, dtype=torch.long, device=grey.device)
     mean, variance = mean_and_variance(grey, patch)
     accepted = variance >= phi  # eq. 6
+    if psi is not None:
+        accepted &= variance <= psi
     count = (patch - sub) // sub_stride + 1  # of q along p
     for limit, of_p, of_q in zip((mu, gamma), (mean, variance), mean_and_variance(grey, sub), strict=True):
         for sign in (1, -1):  # eqs. 4 and 5: the largest q above p, and the smallest below
@@ -58,6 +70,23 @@ def noise_patches(image: Tensor, places: Tensor, patch: int) -> Tensor:
     rows, columns = (places[:, axis, None] + line for axis in (0, 1))
     found = image[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1).float() / 255
     return found - found.mean((2, 3), keepdim=True)
+
+
+def noise_level(image: Tensor) -> Tensor:
+    """(3, H, W) uint8 -> (3,): each channel's deviation of noise, full range 1.
+
+    Median of the absolute diagonal details of Haar's wavelet over 0.6745 (Donoho and Johnstone 1994).
+    """
+    height, width = (side - side % 2 for side in image.shape[1:])
+    a, b, c, d = F.pixel_unshuffle(image[:, None, :height, :width].float() / 255, 2).unbind(1)
+    return ((a - b - c + d) / 2).flatten(1).abs().median(1).values / 0.6745
+
+
+def gaussian_patches(levels: Tensor, count: int, patch: int, seed: int) -> Tensor:
+    """(count, 3, patch, patch) of Gaussian noise, with each image's levels (n, 3) in turn."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(count, 3, patch, patch, generator=generator)
+    return drawn * levels[torch.arange(count) % len(levels)][:, :, None, None]
 
 
 def read_patches(folder: str) -> Tensor:

@@ -13,7 +13,7 @@ from bench.image import downsample, read_image, write_image
 from bench.spec import override
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-TINY = "images=3,kernelgan.width=8,kernelgan.iterations=12"
+TINY = "images=3,whole=0,kernelgan.width=8,kernelgan.iterations=12"
 SIX = TINY.replace("images=3", "images=6")
 
 
@@ -105,13 +105,33 @@ def test_each_part_works_alone_and_needs_only_what_it_uses(measured, sets, tmp_p
     assert code == 2 and "k.mat: a kernel whose sum" in err
 
 
-def test_faces_without_smooth_areas_are_named_with_what_to_do(bench, folders, tmp_path):
+def test_faces_too_small_for_an_estimate_are_named_with_what_takes_its_place(bench, folders, tmp_path):
     hr, lr = folders  # LR of 8x8
-    code, _, err = bench("run", "--methods", "bicubic", "--conditions", f"bicubic,jpeg-kernel[{TINY}]", "--metrics", "psnr",
+    code, _, err = bench("run", "--methods", "bicubic", "--conditions", "jpeg-kernel", "--metrics", "psnr",
                          "--hr", hr, "--lr", lr, "--out", tmp_path / "run")  # fmt: skip
-    assert code == 1 and "no area of 12 real LR faces is smooth enough" in err and "noise=none" in err
-    rows = (tmp_path / "run" / "results.csv").read_text().splitlines()
-    assert any(",bicubic,psnr,," in row and ",ok," in row for row in rows)  # the other condition is measured
+    assert code == 0
+    for words in ("these have 8x8: bicubic downsampling instead", "no smooth areas to take noise from; Gaussian noise"):
+        assert words in err and words in (tmp_path / "run" / "report.html").read_text()
+    assert fitted(tmp_path / "run")[1].keys() == {"noise"}
+
+
+def test_kernels_that_fell_apart_are_left_out_and_counted(measured, monkeypatch, tmp_path):
+    class Estimates:
+        """One kernel in a piece, and one in two."""
+
+        def __init__(self, images, *_):
+            self.iteration, self.count = 12, len(images)
+
+        def kernels(self):
+            one, two = torch.zeros(2, 13, 13)
+            one[4:9, 4:9] = two[2:5, 2:5] = two[8:11, 8:11] = 1
+            one[6, 6] = two[3, 3] = 2
+            return torch.stack([one, two, two])[: self.count] + 1e-3 * torch.rand(self.count, 13, 13)
+
+    monkeypatch.setattr(jpeg_kernel, "KernelGAN", Estimates)
+    code, err = measured("images=6")
+    assert code == 0 and "4 of 6 estimated kernels fell apart and are left out" in err
+    assert len(fitted(tmp_path / "run")[1]["kernel"]) == 2
 
 
 def model(scale=4, **options):

@@ -15,7 +15,6 @@ from bench.degradations.kernelgan import (
     discriminate,
     generate,
     gradient_map,
-    mirrored,
     normalized,
 )
 from bench.degradations.kernels import (
@@ -103,7 +102,7 @@ def test_images_trained_together_take_the_steps_that_they_take_alone():
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # rounding grows in the training of any GAN: ten-fold in a step at times
     try:
-        images = [image.double() for image in pictures((40, 52), (33, 33), (20, 28))]
+        images = [image.double() for image in pictures((40, 52), (33, 33), (32, 36))]
         together = KernelGAN(images, [3, 4, 5], SMALL)
         starts = together.kernels()
         together.train(8)
@@ -159,9 +158,8 @@ def test_the_bicubic_weight_falls_once_it_fits_and_the_others_switch_on():
 
 
 def test_crops_fit_small_faces_and_lie_where_the_gradients_are():
-    sizes = ((132, 100), (64, 70), (63, 90), (47, 48), (20, 90))
+    sizes = ((132, 100), (64, 70), (63, 90), (47, 48), (39, 90))
     assert [crop_side(torch.empty(3, *size), 64) for size in sizes] == [64, 64, 56, 40, 32]
-    assert mirrored(torch.rand(3, 9, 40)).shape == (3, 32, 40)
     image = torch.zeros(3, 64, 64)
     image[:, 40:60, 40:60] = torch.rand(20, 20, generator=torch.Generator().manual_seed(0))
     places = crop_places(gradient_map(image), 16, 400, torch.Generator().manual_seed(0))

@@ -3,8 +3,10 @@ import pytest
 import torch
 from bench.degradations.noise_pool import (
     draw_noise,
+    gaussian_patches,
     luma,
     mean_and_variance,
+    noise_level,
     noise_patches,
     read_patches,
     smooth_places,
@@ -59,6 +61,7 @@ def test_each_equation_decides_alone():
     board = checked_board(99, 101)
     assert accepted(board)
     assert not accepted(board, phi=1.01)  # eq. 6: its variance is 1
+    assert accepted(board, psi=1.0) and not accepted(board, psi=0.99)
     lighter = board.clone()
     lighter[:8, :8] += 12  # mean 112 in q, 100.75 in p: over a tenth, eq. 4
     assert not accepted(lighter, gamma=1e9)
@@ -108,6 +111,18 @@ def test_noise_is_cut_from_the_pool_and_follows_its_generator(height, width):
     assert torch.equal(noise[:, 2].long(), which * 192 + 128 + place)  # channels stay together
     steps = (place[:, :, 1:] - place[:, :, :-1])[which[:, :, 1:] == which[:, :, :-1]]
     assert ((steps - 1) % 8 == 0).all()  # neighbours stay neighbours, within a patch and around its edge
+
+
+def test_the_level_of_noise_is_found_below_a_smooth_picture_and_given_to_patches():
+    rng = np.random.default_rng(0)
+    smooth = 100 + 50 * np.sin(np.arange(64) / 10)[:, None] * np.cos(np.arange(64) / 13)
+    noisy = smooth + rng.normal(0, 1, (3, 64, 64)) * np.array([4, 8, 12])[:, None, None]
+    level = noise_level(torch.from_numpy(noisy.round().astype(np.uint8)))
+    assert torch.allclose(255 * level, torch.tensor([4.0, 8.0, 12.0]), rtol=0.1)
+    patches = gaussian_patches(torch.stack([level, 2 * level]), 100, 16, seed=0)
+    assert patches.shape == (100, 3, 16, 16)
+    assert torch.allclose(patches[1::2].std((0, 2, 3)), 2 * level, rtol=0.05)
+    assert torch.equal(patches, gaussian_patches(torch.stack([level, 2 * level]), 100, 16, seed=0))
 
 
 def test_patches_of_others_are_read(tmp_path):
