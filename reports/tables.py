@@ -105,6 +105,7 @@ class Table:
     columns: list[Column]
     rows: list[Row] = field(default_factory=list)
     title: str = ""
+    absent: dict[str, str] = field(default_factory=dict)  # titles of columns without any value, left out, and why
     notes: list[str] = field(default_factory=list)  # footnotes a, b, ...: why values are missing
     remark: str = ""  # what a reader must know before comparing rows
     kind: str = "results"  # results, degradations, consistency, smoothness, ranks, agreement, cost
@@ -115,6 +116,14 @@ class Table:
         words = [] if self.kind == "results" else [self.kind]
         words += [self.condition] if self.condition else [] if words else [self.title]
         return re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words)).strip("_")
+
+    def left_out(self, *, briefly: bool = False) -> str:
+        """The columns without any value, in a sentence a reason; ``briefly``: one for all pretrained files that lack."""
+        groups: dict[str, list[str]] = {}
+        for title, reason in self.absent.items():
+            brief = briefly and "get it with: " in reason
+            groups.setdefault("a pretrained file is not here" if brief else reason, []).append(title)
+        return " ".join(f"Not shown: {', '.join(titles)} ({reason})." for reason, titles in groups.items())
 
     @property
     def trained(self) -> bool:
@@ -233,7 +242,12 @@ def _table(condition: str, rows: list[dict[str, Any]], title: str, kind: str = "
             continue
         columns.setdefault(row["metric"], Column(row["metric"], row["direction"], kind))
         found.setdefault(competitor(row), {})[row["metric"]] = cell(row)
+    absent = {m: reasons[0] for m in columns if (reasons := unavailable([cells.get(m) for cells in found.values()]))}
+    if len(absent) == len(columns):
+        absent = {}
+    columns = {m: c for m, c in columns.items() if m not in absent}
     table = Table(condition, list(columns.values()), title=title, kind=kind)
+    table.absent = {Column(metric, "", kind).title: reason for metric, reason in absent.items()}
     groups: dict[str, list[Row]] = {}
     for key, cells in found.items():
         run, faces, method, variant, degradation = key
@@ -252,6 +266,12 @@ def _table(condition: str, rows: list[dict[str, Any]], title: str, kind: str = "
             table.notes.append(one.reason)
         one.note = letter(table.notes.index(one.reason))
     return table
+
+
+def unavailable(cells: list[Cell | None]) -> list[str]:
+    """Why the values of a column are unavailable; nothing where one is not."""
+    known = [c for c in cells if c is not None]
+    return [c.reason for c in known] if all(c.status == "unavailable" for c in known) else []
 
 
 def letter(index: int) -> str:

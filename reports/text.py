@@ -41,7 +41,7 @@ def latex_table(table: Table, quick: bool = False) -> str:
     """A ``table`` environment that needs the package booktabs. ``quick``: its first line and its caption say so."""
     heads = [*(["Run"] if table.several else []), head(table),
              *(["Trained on"] if table.trained else []), *(c.title for c in table.columns)]  # fmt: skip
-    said = [f"{table.title}.", *marks(table), f"{table.faces}." if table.faces else "", table.remark,
+    said = [f"{table.title}.", *marks(table), f"{table.faces}." if table.faces else "", table.remark, table.left_out(),
             QUICK if quick else ""]  # fmt: skip
     lines = [
         *(["% " + QUICK] if quick else []),
@@ -116,7 +116,7 @@ def markdown(runs: list[Path], out: Path) -> list[Path]:
         for row in table.rows:
             labels = [*([row.run] if table.several else []), row.label, *([row.degradation] if table.trained else [])]
             lines.append(_line([*labels, *map(_markdown_cell, row.cells)]))
-        said = " ".join([*marks(table), f"{table.faces}." if table.faces else "", table.remark])
+        said = " ".join([*marks(table), f"{table.faces}." if table.faces else "", table.remark, table.left_out()])
         lines += ["", said.strip(), "", *(f"- ({letter(i)}) {note}" for i, note in enumerate(table.notes)), ""]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines), encoding="utf-8")

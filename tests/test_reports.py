@@ -111,17 +111,19 @@ def test_a_table_has_a_row_a_method_and_says_why_values_are_missing(make_run):
     rows, _ = tables.read([make_run()])
     table = tables.build(rows)[0]
     assert table.title == "Tested on jpeg[quality=30]" and table.faces == "n = 4 faces"
-    assert [c.title for c in table.columns] == ["PSNR ↑", "SWD ↓", "LPIPS ↓"]
+    assert [c.title for c in table.columns] == ["PSNR ↑", "SWD ↓"] and table.absent == {"LPIPS": UNAVAILABLE}
+    assert table.left_out() == f"Not shown: LPIPS ({UNAVAILABLE})."
+    assert table.left_out(briefly=True) == "Not shown: LPIPS (a pretrained file is not here)."
     assert [(r.label, r.degradation) for r in table.rows] == [
         ("bicubic", ""),
         ("edge_net (width=8)", "high-to-low"),
         ("broken", ""),
     ]
     assert [[c.text + c.note for c in r.cells] for r in table.rows] == [
-        ["20.00", "30.0", "—a"], ["21.00", "29.0", "—a"], ["—b", "—b", "—a"]]  # fmt: skip
-    assert [c.rank for c in table.rows[1].cells] == [1, 1, 0]
+        ["20.00", "30.0"], ["21.00", "29.0"], ["—a", "—a"]]  # fmt: skip
+    assert [c.rank for c in table.rows[1].cells] == [1, 1]
     assert table.rows[0].cells[0].half == "0.50" and "as tested" in table.rows[0].cells[0].detail
-    assert table.notes == [UNAVAILABLE, " ".join(FAILED.split())]
+    assert table.notes == [" ".join(FAILED.split())]
 
 
 def test_latex_escapes_marks_and_keeps_to_one_line_a_reason(make_run):
@@ -131,7 +133,7 @@ def test_latex_escapes_marks_and_keeps_to_one_line_a_reason(make_run):
     lines = tex.splitlines()
     assert lines[0] == "% " + QUICK and QUICK in lines[3], "the caption says it too: comments do not print"
     assert r"edge\_net (width=8) & high-to-low & \textbf{21.00} {\scriptsize$\pm$0.50} & \textbf{29.0}" in tex
-    assert r"\underline{20.00}" in tex and r"--\textsuperscript{b}" in tex and r"alexnet\_owt.pth" in tex
+    assert r"\underline{20.00}" in tex and r"--\textsuperscript{a}" in tex and r"alexnet\_owt.pth" in tex
     assert r"not finite at step 4, 100 \% of 3 \& 4 \textless{}b\textgreater{}\par" in tex
     assert r"Tested on jpeg{[}quality=30{]}" in tex
     assert tex.count(r"\begin{") == tex.count(r"\end{") == 2
@@ -150,7 +152,8 @@ def test_markdown_and_csv_hold_the_same_values(make_run):
     run = make_run()
     (md,), (csv,) = text.markdown([run], run / "r.md"), text.csv([run], run / "r.csv")
     assert md.read_text().splitlines()[0] == QUICK
-    assert "| edge_net (width=8) | high-to-low | **21.00** ±0.50 | **29.0** ±0.5 | — (a) |" in md.read_text()
+    assert "| edge_net (width=8) | high-to-low | **21.00** ±0.50 | **29.0** ±0.5 |" in md.read_text()
+    assert "| broken |  | — (a) | — (a) |" in md.read_text() and f"Not shown: LPIPS ({UNAVAILABLE})." in md.read_text()
     found = pd.read_csv(csv, keep_default_na=False)
     assert found[(found.method == "bicubic") & (found.condition == "real")].swd.item() in (30.0, "30.0")
 
