@@ -10,6 +10,7 @@ from bench.data import Data, FaceSet
 from bench.image import read_image, resize, to_float, upsample
 from bench.model import Batch
 from bench.nets import CriticBlock, ResidualBlock, ResidualCritic
+from bench.schedules import falling
 from bench.spec import override
 from bench.train import TrainSettings, fit
 
@@ -205,3 +206,8 @@ def test_low_to_high_learns_eight_faces_by_heart(faces, tmp_path):
     with torch.inference_mode():
         gain = psnr(m.eval().infer(lr)) - psnr(upsample(lr, 4))
     assert gain > 3, gain
+
+
+def test_no_steps_need_no_schedule():
+    optimizers = {"net": torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)}
+    assert falling(optimizers, 0, 0.5) == falling(optimizers, 10, 0.0) == {}
