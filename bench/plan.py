@@ -272,6 +272,8 @@ def _conditions(settings: Settings, data: Data) -> list[Spec]:
         specs.remove(Spec("real"))
     if not specs:
         raise UsageError("--conditions names no condition")
+    if scaled := next((s for s in specs if s.get("scale")), None):
+        raise UsageError(f"--conditions {scaled}: a condition has the scale of the method; leave scale out")
     return list(dict.fromkeys(specs))
 
 

@@ -121,6 +121,7 @@ def test_missing_weights_are_unavailable_and_count_only_where_asked_for(run, tmp
         (["--methods", "bicubic[scale=3]"], "scale 3 is not one of"),
         (["--methods", "bicubic[degradation=jpeg]"], "not trained"),
         (["--conditions", "fog"], "no degradation 'fog'"),
+        (["--conditions", "jpeg[scale=2]"], "leave scale out"),
         (["--metrics", "pnsr"], "did you mean 'psnr'"),
         (["--hr", "nowhere"], "no such file or folder"),
         (["--device", "tpu"], "one of auto, cpu, cuda"),
