@@ -33,7 +33,9 @@ def read(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         called = re.search(r"(?:GLOBAL|[Cc]lass|[Ff]unction) ([\w.]+\.[\w.]+)", str(error))
         if called:
-            raise UsageError(f"{path}: asks to call {called[1]}; refused, only tensors and plain values are read") from None
+            raise UsageError(
+                f"{path}: asks to call {called[1]}; refused, only tensors and plain values are read"
+            ) from None
         raise UsageError(f"{path}: not a checkpoint of PyTorch") from None
     except (RuntimeError, ValueError, EOFError, KeyError, OSError, SafetensorError) as error:
         if "TorchScript" in str(error):
