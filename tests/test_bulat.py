@@ -3,16 +3,14 @@ import torch
 from bench.degradations.conditions import Bicubic
 from bench.degradations.high_to_low import HighToLow
 from bench.methods.low_to_high import LowToHigh
+from small_training import eight_faces, gain_by_heart
 from torch import nn
 
 import bench
-from bench.data import Data, FaceSet
-from bench.image import read_image, resize, to_float, upsample
 from bench.model import Batch
 from bench.nets import CriticBlock, ResidualBlock, ResidualCritic
 from bench.schedules import falling
 from bench.spec import override
-from bench.train import TrainSettings, fit
 
 SMALL = {"width": 8, "critic_width": 8, "batch": 2}
 
@@ -186,8 +184,6 @@ def test_the_rate_is_constant_unless_it_is_told_to_fall():
 def test_low_to_high_learns_eight_faces_by_heart(faces, tmp_path):
     """3 dB above bicubic on what it was trained on: the quick preset's networks, 32x32, little weight on the critic."""
     torch.manual_seed(0)
-    files = sorted((faces / "hr64" / "train").glob("*.png"))[:8]
-    hr = resize(torch.stack([to_float(torch.from_numpy(read_image(f))) for f in files]), 32).clamp(0, 1)
     options = {
         **LowToHigh.quick,
         "steps": 220,
@@ -197,14 +193,7 @@ def test_low_to_high_learns_eight_faces_by_heart(faces, tmp_path):
         "fall": 0.5,
     }
     m = LowToHigh(override(LowToHigh.Params(), options, ""), hr_size=32, degradation=Bicubic())
-    same = FaceSet.of(list((hr * 255).byte().numpy()), [str(i) for i in range(8)], "test")
-    settings = TrainSettings("cpu", precision="fp32")
-    result = fit(lambda: m, Data(same, same), settings, checkpoint=tmp_path / "part.pt", quiet=True)
-    m.load_state_dict(result["model"], strict=False)
-    lr = Bicubic().infer(hr)
-    psnr = lambda x: -10 * torch.log10((x.clamp(0, 1) - hr).square().mean((1, 2, 3))).mean().item()
-    with torch.inference_mode():
-        gain = psnr(m.eval().infer(lr)) - psnr(upsample(lr, 4))
+    gain = gain_by_heart(m, eight_faces(faces), tmp_path)
     assert gain > 3, gain
 
 

@@ -10,15 +10,13 @@ from bench.degradations.conditions import Bicubic
 from bench.methods.esrgan_jpeg_kernel import CONV5_4, ESRGANJpegKernel
 from bench.methods.esrgan_nets import PatchGAN, RRDBNet, released_weights, start_as_bilinear
 from rrdb_files import rrdb_file
+from small_training import FakeRun, eight_faces, gain_by_heart, train
 from spandrel import ModelLoader
 
-from bench.data import Data, FaceSet
 from bench.errors import UsageError
-from bench.image import read_image, resize, to_float, upsample
 from bench.model import Batch
 from bench.perceptual import FeatureLoss, LpipsLoss
 from bench.spec import override
-from bench.train import TrainSettings, fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -28,25 +26,6 @@ SMALL = {"width": 6, "blocks": 1, "growth": 4, "critic_width": 4, "init": "none"
 def model(hr_size=64, **options):
     params = override(ESRGANJpegKernel.Params(), {**SMALL, **options}, "test")
     return ESRGANJpegKernel(params, scale=4, hr_size=hr_size, degradation=Bicubic())
-
-
-class FakeRun:
-    """Notes the losses by optimizer, and steps nothing."""
-
-    def __init__(self):
-        self.losses, self.logged = {}, {}
-
-    def minimize(self, loss, name):
-        self.losses[name] = loss
-
-    def log(self, **values):
-        self.logged |= values
-
-    def images(self, **_):
-        pass
-
-    def fp32(self):
-        return torch.autocast("cpu", enabled=False)
 
 
 # ---------------------------------------------------------------- networks
@@ -176,12 +155,6 @@ def test_a_step_trains_the_generator_and_the_critic_apart():
     assert all(p.grad is None for p in m.net.parameters()), "the critic's loss does not reach the generator"
 
 
-def train(m, hr, tmp_path):
-    faces = FaceSet.of(list((hr * 255).byte().numpy()), [str(i) for i in range(len(hr))], "test")
-    settings = TrainSettings("cpu", precision="fp32")
-    return fit(lambda: m, Data(faces, faces), settings, checkpoint=tmp_path / "part.pt", quiet=True)
-
-
 def test_stages_halve_the_rates_where_esrgan_does(tmp_path):
     m = model(l1_steps=10, steps=16, lr=1e-3)
     first, second = m.stages()
@@ -228,13 +201,6 @@ def test_missing_weights_are_named_before_any_work(bench, folders, tmp_path, mon
 def test_it_learns_eight_faces_by_heart(faces, tmp_path):
     """3 dB above bicubic on what it was trained on, with the quick preset's networks; at 32x32 for the test's sake."""
     torch.manual_seed(0)
-    files = sorted((faces / "hr64" / "train").glob("*.png"))[:8]
-    hr = resize(torch.stack([to_float(torch.from_numpy(read_image(f))) for f in files]), 32).clamp(0, 1)
     m = model(32, **{**ESRGANJpegKernel.quick, "l1_steps": 300, "steps": 0, "sides": "1", "l1_lr": 3e-3})
-    result = train(m, hr, tmp_path)
-    m.load_state_dict(result["model"], strict=False)
-    lr = Bicubic().infer(hr)
-    psnr = lambda x: -10 * torch.log10((x.clamp(0, 1) - hr).square().mean((1, 2, 3))).mean().item()
-    with torch.inference_mode():
-        gain = psnr(m.eval().infer(lr)) - psnr(upsample(lr, 4))
+    gain = gain_by_heart(m, eight_faces(faces), tmp_path)
     assert gain > 3, gain

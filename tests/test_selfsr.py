@@ -10,15 +10,14 @@ from bench.degradations.flow_field import FlowField
 from bench.degradations.flow_field_nets import total_variation, warp
 from bench.methods import selfsr_nets as nets
 from bench.methods.selfsr import SelfSR
+from small_training import FakeRun, eight_faces, gain_by_heart, train
 from torch import nn
 
 from bench import tools
-from bench.data import Data, FaceSet
 from bench.errors import UsageError
-from bench.image import read_image, resize, to_float, upsample
+from bench.image import resize
 from bench.model import Batch
 from bench.spec import override
-from bench.train import TrainSettings, fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"widths": (8, 6, 4), "blocks": 1, "hidden": 4, "critic_width": 4, "critic_most": 8, "batch": 4}
@@ -39,38 +38,6 @@ def flow_field(**options):
         if head is not None:
             nn.init.normal_(head.weight, std=0.05)
     return m
-
-
-class FakeRun:
-    """Notes the losses by optimizer and what is logged, and steps nothing."""
-
-    def __init__(self, fresh=None, progress=0.0):
-        self.fresh, self.progress, self.losses, self.logged = fresh, progress, {}, {}
-
-    def draw(self):
-        return self.fresh
-
-    def minimize(self, loss, name):
-        self.losses[name] = loss
-
-    def log(self, **values):
-        self.logged |= values
-
-    def images(self, **_):
-        pass
-
-    def fp32(self):
-        return torch.autocast("cpu", enabled=False)
-
-
-def face_set(hr):
-    return FaceSet.of(list((hr * 255).round().byte().numpy()), [f"{i:02d}" for i in range(len(hr))], "test")
-
-
-def train(m, hr, tmp_path, **settings):
-    faces = face_set(hr)
-    settings = TrainSettings("cpu", **{"precision": "fp32", **settings})
-    return fit(lambda: m, Data(faces, faces), settings, checkpoint=tmp_path / "part.pt", quiet=True)
 
 
 # ---------------------------------------------------------------- flow field
@@ -361,13 +328,6 @@ def test_wrong_shares_are_answered_in_one_line_before_any_work(bench, folders, t
 
 def test_it_learns_eight_faces_by_heart(faces, tmp_path):
     """3 dB above bicubic on what it was trained on, with the quick preset's networks; at 32x32 for the test's sake."""
-    files = sorted((faces / "hr64" / "train").glob("*.png"))[:8]
-    hr = resize(torch.stack([to_float(torch.from_numpy(read_image(f))) for f in files]), 32).clamp(0, 1)
     m = model(**{**SelfSR.quick, "steps": 320, "batch": 6, "grow_at": (0.2,), "fade": 0.3})
-    result = train(m, hr, tmp_path)
-    m.load_state_dict(result["model"], strict=False)
-    lr = Bicubic().infer(hr)
-    psnr = lambda x: -10 * torch.log10((x.clamp(0, 1) - hr).square().mean((1, 2, 3))).mean().item()
-    with torch.inference_mode():
-        gain = psnr(m.eval().infer(lr)) - psnr(upsample(lr, 4))
+    gain = gain_by_heart(m, eight_faces(faces), tmp_path)
     assert gain > 3, gain

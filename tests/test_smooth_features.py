@@ -11,9 +11,10 @@ from bench.degradations.conditions import Bicubic, Noise
 from bench.degradations.degradation_gan import DegradationGAN
 from bench.methods.smooth_features import VGG_LAYERS, SmoothFeatures
 from bench.methods.smooth_features_nets import FeatureExtractor, SuperResolver, cloud, start_as_bicubic
+from small_training import eight_faces, gain_by_heart
 
 from bench.data import Data, FaceSet
-from bench.image import downsample, read_image, resize, to_float, upsample
+from bench.image import upsample
 from bench.model import Batch
 from bench.spec import override
 from bench.train import TrainSettings, fit
@@ -380,16 +381,7 @@ def test_missing_weights_are_one_line_before_any_work(bench, folders, tmp_path, 
 def test_it_learns_eight_faces_by_heart(faces, tmp_path):
     """3 dB above bicubic on what it was trained on, with the quick preset's networks; for the test's sake at 32x32 and
     without the second back-propagation, with which it takes 300 steps."""
-    files = sorted((faces / "hr64" / "train").glob("*.png"))[:8]
-    hr = resize(torch.stack([to_float(torch.from_numpy(read_image(f))) for f in files]), 32).clamp(0, 1)
-    given = FaceSet.of(list((hr * 255).round().byte().numpy()), [f.stem for f in files], "test")
     options = {**SmoothFeatures.quick, "batch": 8, "steps": 180, "robust": False, "decay_every": 70, "lr": 2e-3}
     m = method(hr_size=32, degradation=Bicubic(), **options)
-    settings = TrainSettings("cpu", precision="fp32")
-    result = fit(lambda: m, Data(given, given), settings, checkpoint=tmp_path / "part.pt", quiet=True)
-    m.load_state_dict(result["model"], strict=False)
-    lr = downsample(hr, 4).clamp(0, 1)
-    psnr = lambda x: -10 * torch.log10((x.clamp(0, 1) - hr).square().mean((1, 2, 3))).mean().item()
-    with torch.inference_mode():
-        gain = psnr(m.eval().infer(lr)) - psnr(upsample(lr, 4))
+    gain = gain_by_heart(m, eight_faces(faces), tmp_path)
     assert gain > 3, gain

@@ -1,0 +1,58 @@
+"""Steps and trainings of a test's size: a hand that notes losses, a short `fit`, eight faces learnt by heart."""
+
+from pathlib import Path
+
+import torch
+from bench.degradations.conditions import Bicubic
+from torch import Tensor
+
+from bench.data import Data, FaceSet
+from bench.image import read_image, resize, to_float, upsample
+from bench.train import TrainSettings, fit
+
+
+class FakeRun:
+    """Notes the losses by optimizer and what is logged, and steps nothing. ``fresh``: what further draws give."""
+
+    def __init__(self, fresh=None, progress=0.0):
+        self.fresh, self.progress, self.losses, self.logged = fresh, progress, {}, {}
+
+    def draw(self):
+        return self.fresh
+
+    def minimize(self, loss, name):
+        self.losses[name] = loss
+
+    def log(self, **values):
+        self.logged |= values
+
+    def images(self, **_):
+        pass
+
+    def fp32(self):
+        return torch.autocast("cpu", enabled=False)
+
+
+def train(model, hr: Tensor, folder: Path, **settings) -> dict:
+    """What `fit` returns for a model on these faces, (B, 3, H, W) in [0, 1]; they stand for the real LR too."""
+    faces = FaceSet.of(list((hr * 255).round().byte().numpy()), [f"{i:02d}" for i in range(len(hr))], "test")
+    given = TrainSettings("cpu", **{"precision": "fp32", **settings})
+    return fit(lambda: model, Data(faces, faces), given, checkpoint=folder / "part.pt", quiet=True)
+
+
+def eight_faces(faces: Path) -> Tensor:
+    """(8, 3, 32, 32) in [0, 1]: real training faces, at half their size for the test's sake."""
+    files = sorted((faces / "hr64" / "train").glob("*.png"))[:8]
+    return resize(torch.stack([to_float(torch.from_numpy(read_image(f))) for f in files]), 32).clamp(0, 1)
+
+
+def gain_by_heart(model, hr: Tensor, folder: Path) -> float:
+    """PSNR above bicubic, dB, on the bicubic LR of the very faces that the model is trained on."""
+    model.load_state_dict(train(model, hr, folder)["model"], strict=False)
+    lr = Bicubic().infer(hr)
+
+    def psnr(x: Tensor) -> float:
+        return -10 * torch.log10((x.clamp(0, 1) - hr).square().mean((1, 2, 3))).mean().item()
+
+    with torch.inference_mode():
+        return psnr(model.eval().infer(lr)) - psnr(upsample(lr, 4))
