@@ -85,15 +85,17 @@ class JpegKernel(bench.Degradation):
     def build(self) -> None:
         for pool in OWN:
             self.register_buffer(pool, None, persistent=False)  # their sizes are known after fitting only
+        self.register_buffer("place", torch.empty(0), persistent=False)  # the device that pools go to
         self.kernel: Tensor | None
         self.noise: Tensor | None
+        self.place: Tensor
 
     def get_extra_state(self) -> dict[str, Tensor]:
         return {pool: getattr(self, pool).cpu() for pool in OWN if getattr(self, pool) is not None}
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         for pool, values in state.items():
-            setattr(self, pool, values)
+            setattr(self, pool, values.to(self.place.device))
 
     # ------------------------------------------------------------ fitting
 
@@ -172,12 +174,12 @@ class JpegKernel(bench.Degradation):
         images = [torch.from_numpy(image) for image in faces.images()]
         greys = [luma(image) for image in images]
         for side, steps in product((p.patch, p.patch // 2, p.patch // 4), (2, 1)):
-            sub = min(p.sub, side // 2)
+            sub = max(1, min(p.sub, side // 2))
             places = [
                 (index, place)
                 for index, grey in enumerate(greys)
                 if min(grey.shape) >= 2 * side
-                for place in smooth_places(grey, patch=side, sub=sub, stride=side // 8, sub_stride=sub // steps,
+                for place in smooth_places(grey, patch=side, sub=sub, stride=max(1, side // 8), sub_stride=max(1, sub // steps),
                                            mu=p.mu, gamma=p.gamma, phi=p.phi, psi=p.psi)
             ]  # fmt: skip
             if len(places) >= ENOUGH:

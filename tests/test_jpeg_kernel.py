@@ -180,6 +180,18 @@ def test_kernel_noise_and_gaussian_noise_are_added_as_equation_2_says():
     assert abs(255 * (lr - 0.5).std() - 8) < 0.5
 
 
+def test_pools_go_where_the_model_is_also_after_a_resume():
+    made = JpegKernel().to("meta")
+    made.set_extra_state({"kernel": torch.ones(1, 26, 26), "noise": torch.zeros(1, 3, 16, 16)})
+    assert made.kernel.device == made.noise.device == torch.device("meta")
+
+
+@pytest.mark.parametrize("patch", [16, 4])
+def test_patches_may_be_small(measured, patch):
+    code, err = measured(f"kernel=bicubic,patch={patch},psi=none,mu=9,gamma=9")
+    assert code == 0, err
+
+
 def test_variants_are_the_rows_of_figure_6_and_the_test_protocol():
     params = {name: override(JpegKernel.Params(), options, name) for name, options in JpegKernel.variants.items()}
     assert params["realsr"].jpeg is None and params["realsr"].noise == "pool"
