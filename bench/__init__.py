@@ -4,13 +4,27 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .hookspecs import hookimpl
+from bench.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from .metric import Metric, Outputs, Score, Unavailable, batches, per_face
-    from .model import Augment, Batch, Degradation, Method, Model, Stage
+    from bench.api import (
+        Augment,
+        Batch,
+        Degradation,
+        Method,
+        Metric,
+        Model,
+        Outputs,
+        Picture,
+        Score,
+        Stage,
+        Step,
+        Unavailable,
+        batches,
+        per_face,
+    )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "Augment",
     "Batch",
@@ -19,24 +33,21 @@ __all__ = [
     "Metric",
     "Model",
     "Outputs",
+    "Picture",
     "Score",
     "Stage",
+    "Step",
     "Unavailable",
     "batches",
     "hookimpl",
     "per_face",
 ]
 
-_HOME = {
-    **dict.fromkeys(("Augment", "Batch", "Degradation", "Method", "Model", "Stage"), "model"),
-    **dict.fromkeys(("Metric", "Outputs", "Score", "Unavailable", "batches", "per_face"), "metric"),
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(import_module("bench.api"), name)
 
 
 # In a checkout the plugin folders lie beside bench/, not inside it; this lets `python -m bench` run there uninstalled.

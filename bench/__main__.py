@@ -1,5 +1,5 @@
 """``python -m bench``: the command without an install."""
 
-from .cli import main
+from bench.cli import main
 
 raise SystemExit(main())

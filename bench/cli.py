@@ -1,19 +1,19 @@
-"""The command ``bench``: arguments in, one function of another module out. Nothing heavy is imported here."""
+"""The command ``bench``: arguments, and the file of ``bench.commands`` that they go to. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
 import argparse
 import errno
-import json
 import os
 import shlex
 import sys
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
-from . import __version__, plugins
-from .config import CONDITIONS, PRESETS, Settings, duration
-from .errors import BenchError, Interrupted
+from bench import __version__, plugins
+from bench.commands.list import KINDS
+from bench.errors import BenchError
+from bench.grid.settings import CONDITIONS, PRESETS, duration
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,12 +54,12 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--fresh", action="store_true", help="compute everything again")
 
     show = command("list", "names and one line each")
-    show.add_argument("what", nargs="?", choices=LISTS, help="default: all of them")
-    show.add_argument("--json", action="store_true")
+    show.add_argument("what", nargs="?", choices=KINDS, help="default: all of them")
+    show.add_argument("--json", action="store_true", dest="as_json")
     info = command("info", "paper, parameters, variants and size of a plugin")
     info.add_argument("name", help="with options in brackets, if you like")
     info.add_argument("--preset", default="paper", choices=PRESETS)
-    info.add_argument("--json", action="store_true")
+    info.add_argument("--json", action="store_true", dest="as_json")
 
     train = command("train", "train one method (and the degradation that it needs)", trains=True)
     train.add_argument("method")
@@ -94,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     weights = command("weights", "pretrained files that metrics and losses need")
     weights.add_argument("action", choices=("list", "fetch", "add", "verify"))
     weights.add_argument("names", nargs="*", help="names (fetch, verify), or files and folders (add)")
-    weights.add_argument("--json", action="store_true")
+    weights.add_argument("--json", action="store_true", dest="as_json")
     new = command("new", "write a plugin file to start from")
     new.add_argument("kind", choices=("method", "degradation", "metric"))
     new.add_argument("name")
@@ -108,9 +108,6 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--size", type=int, default=64, help="crop: side in pixels")
     data.add_argument("--strict", action="store_true")
     return top
-
-
-LISTS = ("methods", "degradations", "conditions", "metrics", "data", "presets")
 
 
 def _data_options(sub: argparse.ArgumentParser) -> None:
@@ -156,10 +153,8 @@ def main(argv: list[str] | None = None) -> int:
             for problem in plugins.catalogue().problems:
                 print(f"warning: {problem}", file=sys.stderr)
         options["line"] = shlex.join(["bench", *arguments])
-        return COMMANDS[options.pop("command")](**options)  # type: ignore[operator]
-    except Interrupted as stop:
-        print(f"bench: {stop}", file=sys.stderr)
-        return 130
+        module = import_module(f"bench.commands.{options.pop('command')}")
+        return int(module.command(**options))
     except KeyboardInterrupt:
         print("bench: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
@@ -168,124 +163,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
-        return 2
+        return error.code
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
             raise
         place = error.filename or options.get("out") or "the output"
         print(f"bench: {place}: {error.strerror}; free space or choose another folder", file=sys.stderr)
         return 2
-
-
-# ---------------------------------------------------------------- the commands
-
-
-def _run(line: str, resume: bool, **options: Any) -> int:
-    from . import run
-
-    return run.run(Settings(**options), line)
-
-
-def _list(line: str, what: str | None, json: bool) -> int:
-    rows = {kind: _rows(kind) for kind in ([what] if what else LISTS)}
-    if json:
-        _print_json(
-            [row for kind in rows for row in (rows[kind] if what else [{**r, "kind": kind} for r in rows[kind]])]
-        )
-        return 0
-    for kind, entries in rows.items():
-        if not what:
-            print(f"{kind}:")
-        width = max((len(row["name"]) for row in entries), default=0)
-        for row in entries:
-            print(f"{'' if what else '  '}{row['name']:<{width}}  {row['summary']}")
-    return 0
-
-
-def _rows(kind: str) -> list[dict[str, str]]:
-    if kind == "presets":
-        return [{"name": name, "summary": text} for name, text in PRESETS.items()]
-    if kind == "data":
-        embedded = "procedural faces with known identity, and an unpaired wild LR set (the default)"
-        path = "--hr and --lr: a folder, a CSV list of paths, or a packed file of `bench data make`"
-        return [{"name": "embedded", "summary": embedded}, {"name": "PATH", "summary": path}]
-    found = plugins.catalogue().entries["degradations" if kind == "conditions" else kind].values()
-    rows = [{"name": e.name, "summary": e.summary, "source": e.source} for e in found]
-    if kind == "conditions":
-        rows.append({"name": "real", "summary": "the real LR faces as they are", "source": "bench"})
-    return rows
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, default=str))
-
-
-def _info(line: str, name: str, preset: str, json: bool) -> int:
-    from . import tools
-
-    found = tools.info(name, preset)
-    if json:
-        _print_json(found)
-    else:
-        print(tools.describe(found))
-    return 0
-
-
-def _train(line: str, method: str, out: str, **options: Any) -> int:
-    from . import tools
-
-    return tools.train(method, Path(out), Settings(methods=method, out=f"{out}.run", **options), line)
-
-
-def _infer(line: str, **options: Any) -> int:
-    from . import tools
-
-    return tools.infer(**options)
-
-
-def _degrade(line: str, **options: Any) -> int:
-    from . import tools
-
-    return tools.degrade(**options)
-
-
-def _score(line: str, **options: Any) -> int:
-    from . import tools
-
-    return tools.score(**options)
-
-
-def _report(line: str, runs: list[str], format: str, out: str | None) -> int:
-    from . import tools
-
-    return tools.report([Path(r) for r in runs], format, out)
-
-
-def _weights(line: str, action: str, names: list[str], json: bool) -> int:
-    from . import weights
-
-    return weights.command(action, names, json)
-
-
-def _new(line: str, kind: str, name: str) -> int:
-    from . import scaffold
-
-    return scaffold.new(kind, name)
-
-
-def _check(line: str, name: str) -> int:
-    from . import scaffold
-
-    return scaffold.check(name)
-
-
-def _data(line: str, **options: Any) -> int:
-    from . import tools
-
-    return tools.data(**options)
-
-
-COMMANDS = {
-    "run": _run, "list": _list, "info": _info, "train": _train, "infer": _infer, "degrade": _degrade, "score": _score,
-    "report": _report, "weights": _weights, "new": _new, "check": _check, "data": _data,
-}  # fmt: skip

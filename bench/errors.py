@@ -1,12 +1,26 @@
-"""The errors a user meets: one line that says what, where, and what to do next."""
+"""The errors a user meets: one line that says what, where, and what to do next; ``code`` is the exit code it means."""
 
 
 class BenchError(Exception):
     """Base of every error whose message is meant for the user, without a traceback."""
 
+    code = 2
+
 
 class UsageError(BenchError):
-    """Wrong command, data or plugin, found before any work (exit code 2)."""
+    """Wrong command, data or plugin, found before any work."""
+
+
+class UnreadableImage(BenchError):
+    """A file that is no image, is cut short, or cannot be opened."""
+
+
+class StoreError(BenchError):
+    """Nothing can be written: the disk is full, or the folder read-only."""
+
+
+class Unreachable(UsageError):
+    """No answer from a host."""
 
 
 class MissingWeights(BenchError):
@@ -21,5 +35,17 @@ class MetricFailed(BenchError):
     """A metric gave a value that is not a number."""
 
 
+class Unavailable(BenchError):
+    """Raised by a metric's ``score`` where it has no meaning for these outputs; the message is the reason."""
+
+
+class CellFailed(BenchError):
+    """A cell of the grid failed, or one that it needs; the message is the reason."""
+
+    code = 1
+
+
 class Interrupted(BenchError):
     """A signal asked to stop; the checkpoint was written first."""
+
+    code = 130

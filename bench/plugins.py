@@ -14,13 +14,14 @@ from typing import Any
 
 import pluggy
 
-from . import hookspecs
-from .errors import UsageError
-from .spec import nearest
+from bench import hookspecs
+from bench.core.literals import literals, source_of
+from bench.core.spec import nearest
+from bench.errors import UsageError
 
+HERE = Path(__file__).parent
 KINDS = ("methods", "degradations", "metrics", "reports")
 BUILT_IN = tuple(f"bench.{kind}" for kind in KINDS)
-MEMBERS = {"methods": ("infer",), "degradations": ("infer",), "metrics": ("score", "protocol"), "reports": ()}
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,12 @@ def _one_line(error: BaseException) -> str:
 
 
 def _lacking(kind: str, target: Any) -> str:
-    """The required member that a plugin class does not define itself."""
-    base = {"methods": "Method", "degradations": "Degradation", "metrics": "Metric"}.get(kind)
-    for member in MEMBERS[kind]:
-        defined = getattr(target, member, None)
-        if not callable(defined) or defined.__module__ in ("bench.model", "bench.metric"):
-            return f"{member}()"
-    if base and isinstance(target, type) and base not in [c.__name__ for c in target.__mro__]:
-        return f"the base class bench.{base}"
-    return ""
+    """The base class or the required member that a plugin class lacks; a report is any function."""
+    if kind == "reports":
+        return "" if callable(target) else "a call"
+    from bench.api.interface import lacking  # torch comes with a plugin's class, never before
+
+    return lacking(kind, target)
 
 
 _local: list[Path] = []
@@ -148,18 +146,13 @@ def _collect_file(result: Catalogue, path: Path) -> None:
     if any(hasattr(module, f"bench_{kind}") for kind in KINDS):
         result.collect(module, path.name)
         return
-    bases = {"Method": "methods", "Degradation": "degradations", "Metric": "metrics"}
+    from bench.api.interface import kind_of
+
     found = False
     for target in vars(module).values():
-        if isinstance(target, type) and target.__module__ == module.__name__:
-            kinds = [
-                bases[c.__name__]
-                for c in target.__mro__[1:]
-                if c.__name__ in bases and c.__module__.startswith("bench.")
-            ]
-            if kinds:
-                found = True
-                result.add(kinds[0], getattr(target, "name", "") or kebab(target.__name__), target, path.name)
+        if isinstance(target, type) and target.__module__ == module.__name__ and (kind := kind_of(target)):
+            found = True
+            result.add(kind, getattr(target, "name", "") or kebab(target.__name__), target, path.name)
     if not found:
         result.problems.append(f"plugin {path}: no hook and no subclass of bench.Method, Degradation or Metric in it")
 
@@ -203,9 +196,19 @@ def source_file(kind: str, name: str) -> Path | None:
     """The file that defines a plugin, found without importing it."""
     found = entry(kind, name)
     if isinstance(found.target, str):
-        located = importlib.util.find_spec(found.target.partition(":")[0])
-        return Path(located.origin) if located and located.origin else None
+        return source_of(found.target.partition(":")[0])
     try:
         return Path(inspect.getfile(found.target))
     except (TypeError, OSError):
         return None
+
+
+def facts(kind: str, name: str) -> dict[str, Any]:
+    """The class attributes of a plugin that are plain values, read without importing it; nothing for an unknown name."""
+    found = catalogue().entries[kind].get(name)
+    if found is None:
+        return {}
+    if not isinstance(found.target, str):
+        return {key: value for c in reversed(found.target.__mro__) for key, value in vars(c).items()}
+    module, _, cls = found.target.partition(":")
+    return literals(module, cls)

@@ -27,9 +27,9 @@ from bench.degradations.kernels import SIDE as CLEAN_SIDE
 from bench.degradations.kernels import bicubic_kernel, downsample_with, finished
 from torch import Tensor, nn
 
-from bench.data import _images_under
-from bench.image import read_image, to_float, to_uint8, write_image
-from bench.progress import Progress
+from bench.core.image import read_image, to_float, to_uint8, write_image
+from bench.core.progress import Progress
+from bench.faces.read import images_under
 
 
 class Layered:
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--whole", type=int, default=0, metavar="N")
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
-    images = [to_float(torch.from_numpy(read_image(f))) for f in _images_under(options.folder)]
+    images = [to_float(torch.from_numpy(read_image(f))) for f in images_under(options.folder)]
     if options.recover:
         recover(images[: options.recover], options.figure, options.device)
     elif options.whole:

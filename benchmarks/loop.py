@@ -2,7 +2,7 @@
 
     python benchmarks/loop.py [--device cuda] [--hr FOLDER] [--steps 60] [--rounds 5]
 
-Prints ratios: steps/s of bench.train.fit over those of a hand-written loop of the same step on the same resident data;
+Prints ratios: steps/s of bench.training.loop.fit over those of a hand-written loop of the same step on the same resident data;
 images/s of Sampler.draw over those of a DataLoader without workers that decodes and augments PNG files one by one, with
 all augmentations and with flips alone; on a GPU, the share of a training step that the draw takes.
 """
@@ -21,13 +21,16 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import decode_image
 from torchvision.transforms import InterpolationMode, v2
 
-from bench import Augment, synth
-from bench.data import Data, FaceSet, _images_under, load
-from bench.draw import Sampler
-from bench.image import write_image
-from bench.nets import to_signed
-from bench.spec import override
-from bench.train import TrainSettings, fit
+from bench import Augment
+from bench.core.image import write_image
+from bench.core.spec import override
+from bench.faces.faceset import Data, FaceSet
+from bench.faces.procedural import portrait
+from bench.faces.read import images_under, load
+from bench.kit.blocks import to_signed
+from bench.training.loop import fit
+from bench.training.sampler import Sampler
+from bench.training.settings import TrainSettings
 
 ALL = Augment(flip=True, zoom=0.1, rotate=10.0, jitter=0.1)
 FLIPS = Augment()
@@ -139,13 +142,13 @@ def main() -> None:
     device = torch.device(options.device)
     with tempfile.TemporaryDirectory() as folder:
         if options.hr:
-            data, files = load(options.hr, None), _images_under(Path(options.hr))
+            data, files = load(options.hr, None), images_under(Path(options.hr))
         else:
-            images, _ = synth.faces(128, 4)
+            images, _ = portrait.faces(128, 4)
             for index, image in enumerate(images):
                 write_image(Path(folder) / f"{index}.png", image)
             faces = FaceSet.of(list(images), [str(i) for i in range(len(images))])
-            data, files = Data(faces, faces), _images_under(Path(folder))
+            data, files = Data(faces, faces), images_under(Path(folder))
         print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {len(data.hr_train)} faces")
         sampler, generator = Sampler(data.hr_train, data.hr_train.size, device), torch.Generator(device).manual_seed(0)
         for name, augment, least in (("all augmentations", ALL, 2.5), ("flips alone", FLIPS, 8.0)):

@@ -28,10 +28,11 @@ from bench.metrics.distribution import Fid, Kid
 from bench.metrics.fidelity import Psnr, Ssim
 from bench.metrics.patches import Swd
 
-from bench import synth, weights
-from bench.image import write_image
-from bench.metric import Outputs
-from bench.tools import folder_of_images
+from bench.api.metric import Outputs
+from bench.commands.score import folder_of_images
+from bench.core.image import write_image
+from bench.faces.procedural import portrait
+from bench.weights.add import add
 
 
 def random_inception(folder: Path) -> Path:
@@ -48,14 +49,14 @@ def random_inception(folder: Path) -> Path:
            "licence": "", "opens": []}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps([row]))
     os.environ |= {"BENCH_WEIGHTS": str(folder / "weights"), "BENCH_MANIFEST": str(folder / "manifest.json")}
-    weights.add([str(file)])
+    add([str(file)])
     return file
 
 
 def write_faces(folder: Path, count: int, size: int, shift: int = 0) -> Path:
     """PNG files of embedded faces, rolled to make more of them; another ``shift`` makes other pictures."""
     folder.mkdir(parents=True)
-    images, _ = synth.faces(min(count, 64), 1, size=size)
+    images, _ = portrait.faces(min(count, 64), 1, size=size)
     for index in range(count):
         image = np.roll(images[index % len(images)], (shift, index // len(images)), axis=(1, 2))
         write_image(folder / f"{index:05d}.png", image)

@@ -16,10 +16,11 @@ from statistics import median
 
 import numpy as np
 import torch
-from bench.degradations.noise_pool import luma, smooth_places
+from bench.degradations.noise_pool import smooth_places
 from torch import Tensor
 
-from bench.image import read_image
+from bench.core.image import read_image
+from bench.kit.jpeg import luma
 
 SETTINGS = {"patch": 32, "sub": 8, "sub_stride": 4, "mu": 0.1, "gamma": 0.25, "phi": 0.5}  # section 4; the step is ours
 

@@ -2,7 +2,7 @@
 
     python benchmarks/train.py [--device cuda] [--models NAMES] [--settings NAMES] [--batch N] [--steps 20]
 
-Each model trains with the paper's sizes through bench.train.fit, each of its stages for a few steps, each setting in a
+Each model trains with the paper's sizes through bench.training.loop.fit, each of its stages for a few steps, each setting in a
 process of its own. ``plain``: float32, contiguous, as the networks come. ``harness``: what `bench run` does by itself: each
 model's memory format, bf16 where the GPU has it. ``fused`` and ``compiled`` add fused optimizers, torch.compile.
 A learned degradation is left untrained, feature losses that need pretrained files are left out: neither changes the rest.
@@ -21,14 +21,18 @@ from pathlib import Path
 
 import torch
 
-from bench import plan, plugins, synth
-from bench.apply import for_training
-from bench.config import Settings
-from bench.data import Data, FaceSet, load
-from bench.image import downsample, to_float, to_uint8
-from bench.model import Model
-from bench.spec import parse, split
-from bench.train import TrainSettings, fit
+from bench import plugins
+from bench.api.model import Model
+from bench.core.image import downsample, to_float, to_uint8
+from bench.core.spec import parse, split
+from bench.faces.faceset import Data, FaceSet
+from bench.faces.procedural import portrait
+from bench.faces.read import load
+from bench.grid import resolve
+from bench.grid.inference import for_training
+from bench.grid.settings import Settings
+from bench.training.loop import fit
+from bench.training.settings import TrainSettings
 
 MODELS = (
     "high-to-low,low-to-high,degradation-gan,smooth-features[feature_loss=none],flow-field,selfsr,"
@@ -68,7 +72,7 @@ class Job:
 def faces(job: Job) -> Data:
     if job.hr:
         return load(job.hr, job.lr)
-    images, _ = synth.faces(64, 4)
+    images, _ = portrait.faces(64, 4)
     hr = torch.from_numpy(images)
     lr = to_uint8(downsample(to_float(hr), 4))
     names = [f"{i:03d}" for i in range(len(hr))]
@@ -89,7 +93,7 @@ def measure(job: Job) -> list[tuple[str, int, float, float, str]]:
     clock = time.process_time if job.device == "cpu" and job.threads == 1 else time.perf_counter
     data, found = faces(job), []
     kind = next(k for k in ("methods", "degradations") if parse(job.model).name in plugins.names(k))
-    recipe = plan.recipe(
+    recipe = resolve.recipe(
         kind, parse(job.model), Settings(preset="paper", device=job.device, hr=job.hr, lr=job.lr), data
     )
 

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 import bench
-from bench.image import downsample, to_float, to_uint8
-from bench.nets import normal
+from bench.core.image import downsample, to_float, to_uint8
+from bench.kit.blocks import normal
 
 SCALES = (4, 1, 2, 8)
 

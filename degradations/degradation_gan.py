@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
-from bench.critics import SRGANCritic
-from bench.image import downsample, resize
-from bench.losses import critic_score, gradient_penalty, wasserstein_critic
-from bench.nets import to_signed, to_unit
+from bench.core.image import downsample, resize
+from bench.kit.blocks import to_signed, to_unit
+from bench.kit.critics import SRGANCritic
+from bench.kit.losses import critic_score, gradient_penalty, wasserstein_critic
 
 from .degradation_gan_nets import DegradationGenerator
 

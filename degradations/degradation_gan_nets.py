@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from bench.nets import ResidualBlock
+from bench.kit.blocks import ResidualBlock
 
 RESIDUAL = 0.2  # weight of the upsampling path where a skip joins it (released code)
 

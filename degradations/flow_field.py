@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
-from bench.image import downsample, resize
-from bench.losses import nonsaturating_critic, nonsaturating_generator
-from bench.nets import to_signed, to_unit
-from bench.schedules import falling
+from bench.core.image import downsample, resize
+from bench.kit.blocks import to_signed, to_unit
+from bench.kit.losses import nonsaturating_critic, nonsaturating_generator
+from bench.kit.schedules import falling
 
 from .flow_field_nets import PatchCritic, TranslationGenerator, total_variation, warp
 

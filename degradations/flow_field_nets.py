@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.nets import pad_to
+from bench.kit.blocks import pad_to
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
-from bench.losses import critic_score, gradient_penalty, hinge_critic, wasserstein_critic
-from bench.nets import ResidualCritic, normal, to_signed, to_unit
-from bench.schedules import falling
+from bench.kit.blocks import ResidualCritic, normal, to_signed, to_unit
+from bench.kit.losses import critic_score, gradient_penalty, hinge_critic, wasserstein_critic
+from bench.kit.schedules import falling
 
 from .high_to_low_nets import HighToLowGenerator
 

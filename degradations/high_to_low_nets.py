@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.nets import ResidualBlock, pad_to
+from bench.kit.blocks import ResidualBlock, pad_to
 
 
 class HighToLowGenerator(nn.Module):

@@ -17,14 +17,14 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 import bench
+from bench.core.image import downsample, to_float, to_uint8
 from bench.errors import TrainingFailed, UsageError
-from bench.image import downsample, to_float, to_uint8
-from bench.jpeg import jpeg
-from bench.nets import normal
+from bench.kit.blocks import normal
+from bench.kit.jpeg import jpeg, luma
 
 from .kernelgan import SMALLEST, KernelGAN, Schedule, crop_side
 from .kernels import SIDE, centred, composed, downsample_with, files_of, in_one_piece, read_kernels, significant
-from .noise_pool import draw_noise, gaussian_patches, luma, noise_level, noise_patches, read_patches, smooth_places
+from .noise_pool import draw_noise, gaussian_patches, noise_level, noise_patches, read_patches, smooth_places
 
 ENOUGH = 100  # noise patches; where there are fewer, a looser search is tried
 SLICE = 50  # iterations of KernelGAN between two looks at the clock

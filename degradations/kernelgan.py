@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.image import downsample
+from bench.core.colour import luma
+from bench.core.image import downsample
 
 from .kernels import bicubic_kernel
 
@@ -202,8 +203,7 @@ class KernelGAN:
 
 def gradient_map(image: Tensor) -> Tensor:
     """(3, H, W) -> (H, W): |dx| + |dy| + magnitude of the luma, each cut at its 97th percentile, box 5 (KernelGAN)."""
-    luma = (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
-    dy, dx = torch.gradient(luma)
+    dy, dx = torch.gradient(luma(image))
     maps = [torch.minimum(m, torch.quantile(m, 0.97)) for m in (dy.abs(), dx.abs(), (dx**2 + dy**2).sqrt())]
     return box(torch.stack(maps).sum(0), 5)
 

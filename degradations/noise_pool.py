@@ -12,12 +12,6 @@ from bench.errors import UsageError
 from .kernels import files_of, read_array
 
 
-def luma(image: Tensor) -> Tensor:
-    """(3, H, W) uint8 -> (H, W) float64 of whole numbers 0-255: BT.601 luma as JPEG rounds it."""
-    red, green, blue = image.double()
-    return ((19595 * red + 38470 * green + 7471 * blue + 32768) / 65536).floor()
-
-
 def window_sums(values: Tensor, side: int) -> Tensor:
     """Sums over every (side, side) window of (H, W), by an integral image: (H - side + 1, W - side + 1), exact."""
     total = F.pad(values.cumsum(0).cumsum(1), (1, 0, 1, 0))

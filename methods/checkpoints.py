@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bench import weights
+from bench.core import hashing
 from bench.errors import UsageError
 
 
@@ -66,7 +66,7 @@ def content_hash(path: Path) -> str:
     """16 hex digits of the SHA-256 of a file's content. Raises UsageError where there is no such file."""
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    return weights._sha256(path, path.stat().st_mtime_ns)[:16]
+    return hashing.content_hash(path)[:16]
 
 
 def _line(error: Exception) -> str:

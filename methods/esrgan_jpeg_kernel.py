@@ -10,11 +10,11 @@ from torch import Tensor
 
 import bench
 from bench import weights
+from bench.core.image import resize
 from bench.errors import MissingWeights, UsageError
-from bench.image import resize
-from bench.losses import relativistic_average
-from bench.perceptual import FeatureLoss, LpipsLoss
-from bench.tile import tiled
+from bench.kit.losses import relativistic_average
+from bench.kit.perceptual import FeatureLoss, LpipsLoss
+from bench.kit.tile import tiled
 
 from .checkpoints import content_hash
 from .esrgan_nets import SMALLEST, PatchGAN, RRDBNet, released_weights, start_as_bilinear
@@ -34,7 +34,10 @@ class ESRGANJpegKernel(bench.Method):
     without pretrained weights, and so does the quick preset. The paper's size: 16,697,987 parameters, the critic's 2,765,633.
     """
 
-    paper = "Aakerberg, Nasrollahi, Moeslund: Real-world super-resolution of face-images from surveillance cameras, 2021"
+    pretrained = {"rrdb-psnr-x4": "init=rrdb-psnr-x4", "alexnet": "feature_loss=lpips", "vgg19": "feature_loss=vgg19"}
+    paper = (
+        "Aakerberg, Nasrollahi, Moeslund: Real-world super-resolution of face-images from surveillance cameras, 2021"
+    )
     scales = (4, 2, 8)
     default_degradation = "jpeg-kernel"
 
@@ -45,10 +48,17 @@ class ESRGANJpegKernel(bench.Method):
         growth: int = 32  # channels that each conv of a dense block adds (ESRGAN)
         critic_width: int = 64  # channels of PatchGAN's first layer (METHODS section 4)
         critic_layers: int = 3  # its conv layers of stride 2
-        init: str = "rrdb-psnr-x4"  # starting weights: a name of `bench weights list`, a checkpoint's path, or none (section 4)
+        init: str = (
+            "rrdb-psnr-x4"  # starting weights: a name of `bench weights list`, a checkpoint's path, or none (section 4)
+        )
         l1_steps: int = 1_000_000  # steps with L1 alone where init=none (ESRGAN, section 4.1)
         l1_lr: float = 2e-4  # Adam, beta = (0.9, 0.99) (ESRGAN, section 4.1)
-        l1_halve: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)  # shares of these steps after which l1_lr halves (section 4.1)
+        l1_halve: tuple[float, ...] = (
+            0.2,
+            0.4,
+            0.6,
+            0.8,
+        )  # shares of these steps after which l1_lr halves (section 4.1)
         l1_warm: int = 0  # steps over which l1_lr rises from 0; none in ESRGAN
         pixel: float = 0.01  # lambda_pix (section 4)
         adversarial: float = 0.005  # lambda_adv (section 4)
@@ -57,7 +67,12 @@ class ESRGANJpegKernel(bench.Method):
         patch: int = 32  # side of a training patch in LR pixels (section 4)
         sides: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)  # of the HR faces that patches are cropped from (section 3.6)
         lr: float = 1e-4  # Adam, beta = (0.9, 0.99) (ESRGAN; not stated here)
-        halve: tuple[float, ...] = (0.125, 0.25, 0.5, 0.75)  # shares of the steps: 50k, 100k, 200k, 300k of 400k (ESRGAN)
+        halve: tuple[float, ...] = (
+            0.125,
+            0.25,
+            0.5,
+            0.75,
+        )  # shares of the steps: 50k, 100k, 200k, 300k of 400k (ESRGAN)
         batch: int = 16  # section 4
         steps: int = 400_000  # section 4
         tile: int = 256  # LR pixels: longer sides are restored in tiles ...
@@ -95,8 +110,12 @@ class ESRGANJpegKernel(bench.Method):
         self.feature_loss: FeatureLoss | LpipsLoss | None = None
 
     def required_weights(self) -> tuple[str, ...]:
-        init = self.params.init if self.params.init in weights.manifest() else ""
-        return tuple(name for name in (init, BACKBONES[self.params.feature_loss]) if name)
+        other = (
+            self.params.init
+            if self.params.init in weights.manifest() and self.params.init not in self.pretrained
+            else ""
+        )
+        return (*((other,) if other else ()), *super().required_weights())
 
     def infer(self, lr: Tensor) -> Tensor:
         return tiled(self.net, lr, self.scale, self.params.tile, self.params.overlap).clamp(0, 1)

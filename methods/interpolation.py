@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 import bench
-from bench.image import upsample
+from bench.core.image import upsample
 
 
 class _Interpolation(bench.Method):

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from bench.nets import ResidualBlock
+from bench.kit.blocks import ResidualBlock
 
 
 class Group(nn.Module):

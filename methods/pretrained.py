@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
+from bench.core.hashing import version
+from bench.core.image import resize
 from bench.errors import UsageError
-from bench.image import resize
-from bench.nets import to_signed, to_unit
-from bench.store import version
-from bench.tile import tiled
+from bench.kit.blocks import to_signed, to_unit
+from bench.kit.tile import tiled
 
 from .checkpoints import content_hash, recognise
 

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
+from bench.core.image import downsample
 from bench.errors import UsageError
-from bench.image import downsample
-from bench.losses import critic_score, hinge_critic, r1_penalty
-from bench.nets import to_signed, to_unit
+from bench.kit.blocks import to_signed, to_unit
+from bench.kit.losses import critic_score, hinge_critic, r1_penalty
 
 from .selfsr_nets import GrowingDiscriminator, GrowingGenerator
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.image import resize
+from bench.core.image import resize
 
 
 class EqualConv2d(nn.Conv2d):

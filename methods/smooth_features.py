@@ -9,12 +9,12 @@ from geomloss import SamplesLoss
 from torch import Tensor
 
 import bench
-from bench.critics import SRGANCritic
+from bench.core.image import downsample
 from bench.errors import UsageError
-from bench.image import downsample
-from bench.losses import critic_score, gradient_penalty, wasserstein_critic
-from bench.nets import to_signed, to_unit
-from bench.perceptual import FeatureLoss
+from bench.kit.blocks import to_signed, to_unit
+from bench.kit.critics import SRGANCritic
+from bench.kit.losses import critic_score, gradient_penalty, wasserstein_critic
+from bench.kit.perceptual import FeatureLoss
 
 from .smooth_features_nets import FeatureExtractor, SuperResolver, cloud, start_as_bicubic
 
@@ -33,6 +33,7 @@ class SmoothFeatures(bench.Method):
     are in [-1, 1], VGG's in [0, 1].
     """
 
+    pretrained = {"vgg16": "feature_loss=vgg16", "vgg19": "feature_loss=vgg19"}
     paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"
     scales = (4, 2, 8)
     default_degradation = "degradation-gan"
@@ -100,9 +101,6 @@ class SmoothFeatures(bench.Method):
             start_as_bicubic(self.f, self.g)
         self.critic = SRGANCritic(self.hr_size, p.critic_width)
         self.feature_loss: FeatureLoss | None = None
-
-    def required_weights(self) -> tuple[str, ...]:
-        return () if self.params.feature_loss == "none" else (self.params.feature_loss,)
 
     def features(self, lr: Tensor) -> Tensor:
         """f's output: (B, 3, h, w) in [0, 1] -> (B, width, h/4, w/4)."""

@@ -29,6 +29,7 @@ class Cost(bench.Metric):
     ``measured`` is not: ``faces_per_second``, and on a GPU ``allocated``, the allocator's peak in bytes for a batch.
     """
 
+    table = "cost"
     needs = ("lr", "upscale", "parameters")
     about = "method"
     Params = Params  # type: ignore[assignment]

@@ -60,8 +60,7 @@ def interval(value: float, again: Callable[[np.random.Generator], float], seed: 
 class OfFeatures(OfSets):
     """A distance between the features of two sets."""
 
-    def required_weights(self) -> tuple[str, ...]:
-        return ("inception-fid",)
+    pretrained = {"inception-fid": ""}
 
     def network(self) -> str:
         return f"pytorch-fid Inception (sha256 {weights.file_hash('inception-fid')}), bilinear to 299 px"
@@ -79,6 +78,8 @@ class Fid(OfFeatures):
     Extra ``inf``: FID extrapolated to infinitely many of these images (Chong 2020); the reference's own bias stays.
     """
 
+    title = "FID"
+    decimals = 2
     paper = (
         "Heusel et al.: GANs trained by a two time-scale update rule converge to a local Nash equilibrium, NeurIPS 2017"
     )
@@ -116,6 +117,8 @@ class Fid(OfFeatures):
 class FidLr(OfLr, Fid):
     """FID in the LR domain (Bulat 2018, section 4.2; Zeng 2022, table III)."""
 
+    title = "FID (LR)"
+
 
 def extrapolated(value: float, n: int, of: Callable[[np.ndarray], float], seed: int) -> float:
     """The intercept of a line through FID over 1/n, of random subsets of n/2 ... n images (Chong 2020, section 4)."""
@@ -132,6 +135,8 @@ class Kid(OfFeatures):
     Of all images at once, which is the mean over all subsets that the paper draws at random.
     """
 
+    title = "KID"
+    decimals = 5
     paper = "Binkowski et al.: Demystifying MMD GANs, ICLR 2018"
 
     def protocol(self, outputs: bench.Outputs) -> str:

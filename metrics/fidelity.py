@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
-from bench.image import downsample
+from bench.core.image import downsample
 
 SPACES = {
     "y": "Y of BT.601, 0-255 (pyiqa's)",
@@ -63,6 +63,8 @@ class _Fidelity(bench.Metric):
 class Psnr(_Fidelity):
     """10 log10(1 / MSE), dB; at most 80 dB, where pyiqa's epsilon of 1e-8 ends it."""
 
+    title = "PSNR"
+    decimals = 2
     formula = "10 log10(1/(MSE + 1e-8))"
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
@@ -75,6 +77,8 @@ class Psnr(_Fidelity):
 class Ssim(_Fidelity):
     """Structural similarity (Wang 2004): Gaussian window of 11 px, sigma 1.5, no downsampling."""
 
+    title = "SSIM"
+    decimals = 4
     paper = "Wang et al.: Image quality assessment: from error visibility to structural similarity, TIP 2004"
     formula = "SSIM, Gaussian window 11x11, sigma 1.5, K = (0.01, 0.03)"
     least, why = WINDOW, "SSIM's window does not fit"
@@ -91,6 +95,7 @@ class MsSsim(Ssim):
     Five scales need 161 px, four 81, three 41; the window's 11 px must fit into the coarsest.
     """
 
+    title = "MS-SSIM"
     default = False
     paper = "Wang, Simoncelli, Bovik: Multiscale structural similarity for image quality assessment, Asilomar 2003"
 
@@ -131,6 +136,7 @@ def scales(side: int) -> int:
 class Nlpd(_Fidelity):
     """Normalised Laplacian pyramid distance (Laparra 2016), six levels, on luma."""
 
+    title = "NLPD"
     direction = "lower"
     default = False
     paper = "Laparra et al.: Perceptual image quality assessment using a normalized Laplacian pyramid, EI 2016"
@@ -150,6 +156,8 @@ class Nlpd(_Fidelity):
 class LrPsnr(bench.Metric):
     """PSNR between the output, bicubically downsampled, and the LR input: does the output explain what was seen?"""
 
+    title = "LR-PSNR"
+    decimals = 2
     direction = "higher"
     needs = ("lr",)
 

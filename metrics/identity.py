@@ -1,14 +1,13 @@
 """Identity: do two pictures show the same person? Cosine of ArcFace embeddings, by facexlib's network on the local file."""
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 import bench
 from bench import weights
-from bench.image import resize
 
-SIDE = 112  # px: what ArcFace's network takes (Deng 2019)
+from .arcface import SIDE, arcface, embed
+from .versions import Params, levels, pairwise, versions_of
 
 
 class Identity(bench.Metric):
@@ -18,16 +17,13 @@ class Identity(bench.Metric):
     ``consistency``), which says whether they stay one person, not which.
     """
 
+    title = "Identity"
+    pretrained = {"arcface": ""}
     direction = "higher"
     default = False
     paper = "Deng et al.: ArcFace: Additive angular margin loss for deep face recognition, CVPR 2019"
 
-    def required_weights(self) -> tuple[str, ...]:
-        return ("arcface",)
-
     def protocol(self, outputs: bench.Outputs) -> str:
-        from .consistency import Params, levels
-
         p = Params()
         file = f"ArcFace IR-SE-50 (sha256 {weights.file_hash('arcface')})"
         against = "against the HR of the same face"
@@ -50,30 +46,9 @@ class Identity(bench.Metric):
         return self.between_versions(model, outputs)
 
     def between_versions(self, model: torch.nn.Module, outputs: bench.Outputs) -> bench.Score:
-        import numpy as np
-
-        from .consistency import Params, pairwise, versions_of
-
         assert outputs.upscale is not None
         values = np.full(len(outputs.names), np.nan)
         for indices, _, versions in versions_of(outputs, Params()):
             found = [embed(model, outputs.upscale(v).clamp(0, 1)) for v in versions.flatten(0, 1)]
             values[indices] = pairwise(found, lambda a, b: (a * b).sum(1))
         return bench.Score(float(np.nanmean(values)), per_image=values)
-
-
-def embed(model: torch.nn.Module, images: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1] -> (B, 512) of length 1."""
-    faces = resize(images, SIDE, "bilinear").clamp(0, 1).contiguous()  # facexlib flattens by a view
-    return F.normalize(model(faces * 2 - 1), dim=1)
-
-
-def arcface() -> torch.nn.Module:
-    """facexlib's IR-SE-50 on the local file. Raises MissingWeights."""
-    from facexlib.recognition.arcface_arch import Backbone
-
-    saved = weights.load("arcface")
-    with torch.device("meta"):
-        model = Backbone(num_layers=50, drop_ratio=0.6, mode="ir_se")
-    model.load_state_dict(saved, assign=True)
-    return model.eval().requires_grad_(False)

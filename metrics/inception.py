@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import bench
 from bench import weights
-from bench.store import write_atomically
+from bench.core.files import write_atomically
+from bench.kit.offline import standing_in
 
 KEPT = 50_000  # reference images whose features are kept; mean and covariance are of all
 BLOCKS = {64: 0, 192: 1, 768: 2, 2048: 3}  # of the network, by features (pytorch-fid's --dims)
@@ -34,7 +34,7 @@ def network(dims: int = 2048, device: torch.device | str = "cpu", compiled: bool
     from pytorch_fid import inception as package
 
     saved = weights.load("inception-fid")
-    with patch.object(package, "load_state_dict_from_url", lambda *_, **__: saved):
+    with standing_in(package, "load_state_dict_from_url", lambda *_, **__: saved):
         model = package.InceptionV3([BLOCKS[dims]])
     model = model.eval().requires_grad_(False)
     for layer in model.modules():

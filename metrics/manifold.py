@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import bench
-from bench.stats import bootstrap_mean
+from bench.core.stats import bootstrap_mean
 
 from .distribution import LARGEST, OfFeatures
 

@@ -42,14 +42,13 @@ class Niqe(_Statistics):
     It needs one block of 96 px: smaller faces are unavailable, unless ``block`` is set, which makes numbers of its own.
     """
 
+    title = "NIQE"
+    pretrained = {"niqe": ""}
     paper = "Mittal, Soundararajan, Bovik: Making a completely blind image quality analyzer, SPL 2013"
 
     @dataclass(frozen=True)
     class Params:
         block: int = BLOCK  # px, even: side of a block; values of other blocks compare with their own kind alone
-
-    def required_weights(self) -> tuple[str, ...]:
-        return ("niqe",)
 
     def protocol(self, outputs: bench.Outputs) -> str:
         block = self.params.block
@@ -88,10 +87,9 @@ def niqe(images: Tensor, parameters: Any, block: int = BLOCK, space: str = "yiq"
 class Brisque(_Statistics):
     """Blind/referenceless image spatial quality evaluator (Mittal 2012): a support vector regression of 36 statistics."""
 
+    title = "BRISQUE"
+    pretrained = {"brisque": ""}
     paper = "Mittal, Moorthy, Bovik: No-reference image quality assessment in the spatial domain, TIP 2012"
-
-    def required_weights(self) -> tuple[str, ...]:
-        return ("brisque",)
 
     def protocol(self, outputs: bench.Outputs) -> str:
         return f"BRISQUE, luma 0-255, two scales, {self.hashes()}, by pyiqa"
@@ -107,6 +105,7 @@ class Brisque(_Statistics):
 class Piqe(_Statistics):
     """Perception-based image quality evaluator (Venkatanath 2015): distortion of active 16 px blocks; no weights."""
 
+    title = "PIQE"
     paper = "Venkatanath et al.: Blind image quality evaluation using perception based features, NCC 2015"
 
     def protocol(self, outputs: bench.Outputs) -> str:
@@ -122,11 +121,10 @@ class Piqe(_Statistics):
 class Nrqm(_Statistics):
     """Ma's no-reference quality metric for super-resolution (Ma 2017): regression forests of three kinds of statistics."""
 
+    title = "NRQM"
+    pretrained = {"nrqm": ""}
     direction = "higher"
     paper = "Ma et al.: Learning a no-reference quality metric for single-image super-resolution, CVIU 2017"
-
-    def required_weights(self) -> tuple[str, ...]:
-        return ("nrqm",)
 
     def protocol(self, outputs: bench.Outputs) -> str:
         return f"NRQM, luma 0-255, {self.hashes()}, by pyiqa"
@@ -146,10 +144,9 @@ def forests(crop: int = 0, space: str = "yiq") -> torch.nn.Module:
 class Pi(_Statistics):
     """Perceptual index of the PIRM challenge (Blau 2018): ((10 - NRQM) + NIQE) / 2 on Y of 16-235, border cut off."""
 
+    title = "PI"
+    pretrained = {"niqe": "", "nrqm": ""}
     paper = "Blau et al.: The 2018 PIRM challenge on perceptual image super-resolution, ECCV workshops 2018"
-
-    def required_weights(self) -> tuple[str, ...]:
-        return ("niqe", "nrqm")
 
     def protocol(self, outputs: bench.Outputs) -> str:
         return f"PI = ((10 - NRQM) + NIQE) / 2, Y of 16-235, border {CROP} px cut off, {self.hashes()}, by pyiqa"

@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
-from unittest.mock import patch
 
 import torch
 
 import bench
 from bench import weights
+from bench.kit.offline import standing_in
 
 
 class _Network(bench.Metric):
     """A network of pyiqa's; a subclass says which file and how it is built, empty and without a download."""
 
     direction = "higher"
-    files: ClassVar[dict[str, tuple[str, int]]] = {}  # by training set: name in the manifest, scores it predicts
+    scores: ClassVar[dict[str, int]] = {}  # how many a network predicts, by training set
     how: ClassVar[str] = ""
     batch: ClassVar[int] = 16
 
@@ -22,11 +22,8 @@ class _Network(bench.Metric):
         """The network with ``outputs`` scores, its weights still to be filled."""
         raise NotImplementedError
 
-    def required_weights(self) -> tuple[str, ...]:
-        return (self.files[self.params.data][0],)
-
     def protocol(self, outputs: bench.Outputs) -> str:
-        name = self.files[self.params.data][0]
+        (name,) = self.required_weights()
         return f"{self.how}, {name} (sha256 {weights.file_hash(name)}), by pyiqa"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
@@ -34,10 +31,10 @@ class _Network(bench.Metric):
         return bench.per_face(model, outputs.sr, size=self.batch, device=outputs.device)
 
     def load(self) -> torch.nn.Module:
-        name, count = self.files[self.params.data]
+        (name,) = self.required_weights()
         saved: dict[str, Any] = weights.load(name)
         saved = saved.get("params", saved)
-        model = self.empty(count)
+        model = self.empty(self.scores[self.params.data])
         model.load_state_dict({key.removeprefix("module."): value for key, value in saved.items()})
         return model.eval().requires_grad_(False)
 
@@ -45,8 +42,10 @@ class _Network(bench.Metric):
 class Nima(_Network):
     """Neural image assessment: the mean of a predicted distribution of scores (Talebi 2018)."""
 
+    title = "NIMA"
+    pretrained = {"nima-ava": "data=ava", "nima-koniq": "data=koniq", "nima-spaq": "data=spaq"}
     paper = "Talebi, Milanfar: NIMA: Neural image assessment, TIP 2018"
-    files = {"ava": ("nima-ava", 10), "koniq": ("nima-koniq", 1), "spaq": ("nima-spaq", 1)}
+    scores = {"ava": 10, "koniq": 1, "spaq": 1}
     how = "NIMA, Inception-ResNet-v2, short side to 299 px, centre crop"
 
     @dataclass(frozen=True)
@@ -62,16 +61,18 @@ class Nima(_Network):
             return create(model, **{**options, "pretrained": False})
 
         # pyiqa asks timm for a pretrained backbone, which the file then overwrites.
-        with patch.object(nima_arch.timm, "create_model", untrained):
+        with standing_in(nima_arch.timm, "create_model", untrained):
             return nima_arch.NIMA("inception_resnet_v2", num_classes=outputs, pretrained=False)
 
 
 class Musiq(_Network):
     """Multi-scale image quality transformer (Ke 2021): patches of the face itself, at 224 and at 384 px."""
 
+    title = "MUSIQ"
+    pretrained = {"musiq-koniq": "data=koniq", "musiq-ava": "data=ava", "musiq-spaq": "data=spaq"}
     default = False
     paper = "Ke et al.: MUSIQ: Multi-scale image quality transformer, ICCV 2021"
-    files = {"koniq": ("musiq-koniq", 1), "ava": ("musiq-ava", 10), "spaq": ("musiq-spaq", 1)}
+    scores = {"koniq": 1, "ava": 10, "spaq": 1}
     how = "MUSIQ, own size and long side to 224 and 384 px"
 
     @dataclass(frozen=True)
@@ -89,11 +90,13 @@ class Musiq(_Network):
 class TopiqFace(_Network):
     """TOPIQ (Chen 2024) trained on faces. The crop is taken as the face: no detector, hence no second download."""
 
+    title = "TOPIQ-face"
+    pretrained = {"topiq-face": "data=cgfiqa", "topiq-gfiqa": "data=gfiqa"}
     default = False
     paper = (
         "Chen et al.: TOPIQ: A top-down approach from semantics to distortions for image quality assessment, TIP 2024"
     )
-    files = {"cgfiqa": ("topiq-face", 1), "gfiqa": ("topiq-gfiqa", 1)}
+    scores = {"cgfiqa": 1, "gfiqa": 1}
     how = "TOPIQ, ResNet-50, the whole crop to 512 px without detection or alignment"
     batch = 8
 

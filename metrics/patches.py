@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
-from bench.image import downsample, to_uint8
+from bench.core.image import downsample, to_uint8
 
 from .distribution import RESAMPLES, OfLr, OfSets
 
@@ -22,6 +22,8 @@ class Swd(OfSets):
     mean absolute difference of the sorted projections. The value is the mean over levels; each level is an extra.
     """
 
+    title = "SWD"
+    decimals = 1
     paper = "Karras et al.: Progressive growing of GANs, ICLR 2018"
 
     @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Swd(OfSets):
 class SwdLr(OfLr, Swd):
     """SWD in the LR domain: does a degradation's LR look like the real LR? Needs no weights."""
 
+    title = "SWD (LR)"
+
     @dataclass(frozen=True)
     class Params:
         patch: int = 7  # px
@@ -112,6 +116,7 @@ class SwdLrGain(SwdLr):
     Both sets are resampled by the same draws of the faces: the interval is that of a paired difference.
     """
 
+    title = "SWD (LR) below bicubic"
     direction = "higher"
     needs = ("reference_lr", "hr")
 

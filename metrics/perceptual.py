@@ -7,7 +7,8 @@ import torch
 
 import bench
 from bench import weights
-from bench.perceptual import BACKBONES, backbone, lpips
+from bench.kit.offline import standing_in
+from bench.kit.perceptual import BACKBONES, backbone, lpips
 
 LEAST = 32  # px: below this the backbones' last maps are empty
 WHY = "too small for the backbone"
@@ -16,15 +17,15 @@ WHY = "too small for the backbone"
 class Lpips(bench.Metric):
     """Learned perceptual image patch similarity, version 0.1 (Zhang 2018)."""
 
+    title = "LPIPS"
+    decimals = 4
+    pretrained = {"alexnet": "net=alex", "vgg16": "net=vgg", "squeezenet1_1": "net=squeeze"}
     needs = ("hr",)
     paper = "Zhang et al.: The unreasonable effectiveness of deep features as a perceptual metric, CVPR 2018"
 
     @dataclass(frozen=True)
     class Params:
         net: Literal["alex", "vgg", "squeeze"] = "alex"  # backbone; the papers use alex for evaluation
-
-    def required_weights(self) -> tuple[str, ...]:
-        return (BACKBONES[self.params.net],)
 
     def protocol(self, outputs: bench.Outputs) -> str:
         name = BACKBONES[self.params.net]
@@ -43,12 +44,12 @@ class Lpips(bench.Metric):
 class Dists(bench.Metric):
     """Deep image structure and texture similarity (Ding 2020), a distance: 0 for equal images."""
 
+    title = "DISTS"
+    decimals = 4
+    pretrained = {"dists": "", "vgg16": ""}
     needs = ("hr",)
     default = False
     paper = "Ding et al.: Image quality assessment: unifying structure and texture similarity, TPAMI 2020"
-
-    def required_weights(self) -> tuple[str, ...]:
-        return ("dists", "vgg16")
 
     def protocol(self, outputs: bench.Outputs) -> str:
         files = " and ".join(f"{name} (sha256 {weights.file_hash(name)})" for name in self.required_weights())
@@ -63,12 +64,11 @@ class Dists(bench.Metric):
 def dists() -> torch.nn.Module:
     """pyiqa's DISTS on the local files: VGG16, and the weights alpha and beta of its feature maps."""
     from types import SimpleNamespace
-    from unittest.mock import patch
 
     from pyiqa.archs import dists_arch
 
     maps, features = weights.load("dists"), backbone("vgg16")
-    with patch.object(dists_arch.models, "vgg16", lambda **_: SimpleNamespace(features=features)):
+    with standing_in(dists_arch.models, "vgg16", lambda **_: SimpleNamespace(features=features)):
         model = dists_arch.DISTS(pretrained=False)
     model.load_state_dict({**model.state_dict(), "alpha": maps["alpha"], "beta": maps["beta"]})
     return model.eval().requires_grad_(False)

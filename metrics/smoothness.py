@@ -9,8 +9,9 @@ from torch import Tensor
 
 import bench
 
-from . import consistency
-from .consistency import between, versions_of
+from . import versions as made
+from .consistency import between
+from .versions import versions_of
 
 SAME = 1e-6  # of the features' mean square: those of different faces that lie nearer than this are one and the same
 PAPER = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCVW 2020"
@@ -36,6 +37,8 @@ class Smoothness(bench.Metric):
     ``level0_input`` = 1 - alpha ....
     """
 
+    table = "smoothness"
+    parts = {"": "moved"}
     needs = ("lr", "features", "degrade")
     paper = PAPER
     Params = Params  # type: ignore[assignment]
@@ -54,7 +57,7 @@ class Smoothness(bench.Metric):
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         p = self.params
-        given = consistency.Params((p.degradation,), parameter=None, versions=p.versions, faces=p.faces)
+        given = made.Params((p.degradation,), parameter=None, versions=p.versions, faces=p.faces)
         alphas = np.array([1.0, *p.alphas])
         # kind of distance, alpha, face
         moved = np.full((2, len(alphas), len(outputs.names)), np.nan)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import stats
+from bench.api.results import read_table
+from bench.core import stats
 
-from .tables import COMPETITOR, Cell, Column, Row, Table, headline, letter, results, split
+from .tables import COMPETITOR, Cell, Column, Row, Table, headline, letter, split
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def contests(runs: list[Path], records: list[dict[str, Any]]) -> list[Contest]:
 
     frames = []
     for folder, record in zip(runs, records, strict=True):
-        table = results(folder)
+        table = read_table(folder)
         table = table[(table["image"].fillna("") != "") & (table["status"] == "ok") & (table["method"] != "")]
         table = table[table["metric"].isin([m for m in table["metric"].unique() if headline(m)])]
         frames.append(table.assign(run=record["run"] if len(runs) > 1 else "", faces=record["faces"]))

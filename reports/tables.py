@@ -10,20 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.api.results import read_table
+from bench.plugins import facts
+
 QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
 ARROWS = {"higher": "↑", "lower": "↓"}
-NAMES = {"psnr": "PSNR", "ssim": "SSIM", "ms-ssim": "MS-SSIM", "lr-psnr": "LR-PSNR", "nlpd": "NLPD", "lpips": "LPIPS",
-         "dists": "DISTS", "identity": "Identity", "nima": "NIMA", "musiq": "MUSIQ", "topiq-face": "TOPIQ-face",
-         "niqe": "NIQE", "brisque": "BRISQUE", "piqe": "PIQE", "nrqm": "NRQM", "pi": "PI", "fid": "FID", "kid": "KID",
-         "swd": "SWD", "fid-lr": "FID (LR)", "swd-lr": "SWD (LR)", "swd-lr-gain": "SWD (LR) below bicubic",
-         "consistency": "Consistency"}  # fmt: skip
-# Decimals of a metric's values; of others 3.
-DIGITS = {"psnr": 2, "lr-psnr": 2, "ssim": 4, "ms-ssim": 4, "lpips": 4, "dists": 4, "nima": 3, "fid": 2, "fid-lr": 2,
-          "kid": 5, "swd": 1, "swd-lr": 1, "swd-lr-gain": 1, "consistency": 2, "consistency-lpips": 4}  # fmt: skip
-FAMILIES = ("consistency", "smoothness", "cost")  # of metrics with tables of their own
-PREFIX = {"consistency-lpips": "LPIPS", "consistency-identity": "identity"}
-PARTS = {"psnr": "PSNR", "psnr_to_clean": "PSNR to clean"}  # as their columns say; others as they are written
 COMPETITOR = ("run", "faces", "method", "variant", "degradation")  # the columns that tell a table's rows apart
+FAMILIES = ("consistency", "smoothness", "cost")  # of metrics with tables of their own
 DETAIL = "level"  # parts of a value named so stay in results.csv
 RECORD: dict[str, Any] = {
     "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},
@@ -53,15 +46,17 @@ class Column:
     def title(self) -> str:
         """The metric as the field writes it, with its arrow; a part of a metric by its own name."""
         name, options, part = split(self.metric)
-        options = options.replace(",", ", ")
-        head = NAMES.get(name, name)
-        head = PARTS.get(part, part.replace("_", " ")) if part else f"{head} [{options}]" if options else head
+        options, about = options.replace(",", ", "), facts("metrics", name)
+        head, titles = about.get("title") or name, about.get("parts", {})
+        own = titles.get(part) or part.replace("_", " ")
         if self.kind in ("consistency", "smoothness"):
-            head = head if part else "between" if self.kind == "consistency" else "moved"
-            head = f"{PREFIX[name]}: {head}" if name in PREFIX else head
+            prefix = about.get("prefix")
+            head = f"{prefix}: {own}" if prefix else own
             head = f"{head} [{options}]" if options else head
-        elif family(self.metric) and part:
-            head = f"{NAMES.get(name, name)} {head}"
+        elif part:
+            head = f"{head} {own}" if family(self.metric) else own
+        elif options:
+            head = f"{head} [{options}]"
         return f"{head} {ARROWS.get(self.direction, '')}".strip()
 
 
@@ -168,19 +163,11 @@ def read(runs: list[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         record["run"] = name
         prints = [record["data"].get(what, {}).get("fingerprint") for what in ("hr", "lr")]
         record["faces"] = str(prints) if any(prints) else name
-        table = results(folder)
+        table = read_table(folder)
         table = table[table["image"].fillna("") == ""]
         more = {"run": name if len(runs) > 1 else "", "faces": record["faces"]}
         rows += [{**row, **more} for row in table.to_dict("records")]
     return rows, records
-
-
-def results(folder: Path) -> Any:
-    """A run's results as a data frame."""
-    import pandas as pd
-
-    parquet = folder / "results.parquet"
-    return pd.read_parquet(parquet) if parquet.exists() else pd.read_csv(folder / "results.csv", keep_default_na=False)
 
 
 def names(runs: list[Path], records: list[dict[str, Any]]) -> list[str]:
@@ -220,13 +207,13 @@ def build(rows: list[dict[str, Any]]) -> list[Table]:
 
 def family(metric: str) -> str:
     """The family whose tables show the metric in full; empty for the others."""
-    return next((f for f in FAMILIES if split(metric)[0].startswith(f)), "")
+    return str(facts("metrics", split(metric)[0]).get("table", ""))
 
 
 def headline(metric: str) -> bool:
-    """Whether it stands among the results; of a family only consistency's value, and that over distances between faces."""
+    """Whether it stands among the results; of a family only what the metric says."""
     name, _, part = split(metric)
-    return not family(metric) or (name == "consistency" and part in ("", "relative"))
+    return not family(metric) or part in facts("metrics", name).get("headlines", ())
 
 
 def competitor(row: Any) -> tuple[str, ...]:
@@ -283,7 +270,8 @@ def cell(row: dict[str, Any]) -> Cell:
     if row["status"] != "ok":
         return Cell("—", status=row["status"], reason=" ".join(str(row["reason"]).split()) or "no reason was given")
     value, (name, _, part) = float(row["value"]), split(row["metric"])
-    digits = 3 if part in ("sensitivity", "relative") else DIGITS.get(name, 3)
+    about = facts("metrics", name)
+    digits = about.get("part_decimals", {}).get(part, about.get("decimals", 3))
     low, high = row["ci_low"], row["ci_high"]
     ci = None if low in (None, "") or math.isnan(float(low)) else (float(low), float(high))
     half = f"{(ci[1] - ci[0]) / 2:.{digits}f}" if ci else ""

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench import plugins, weights
+from bench import plugins
 from bench.cli import main
-from bench.image import write_image
+from bench.core.image import write_image
+from bench.weights.add import add
 
 torch.set_num_threads(2)
 ROOT = Path(__file__).parent.parent
@@ -89,7 +90,7 @@ def store(tmp_path, monkeypatch):
         rows.append({"name": name, "file": file.name, "purpose": "random values", "url": "", "sha256": "",
                      "bytes": file.stat().st_size, "licence": "", "opens": []})  # fmt: skip
         (tmp_path / "manifest.json").write_text(json.dumps(rows))
-        weights.add([str(file)])
+        add([str(file)])
         return file
 
     (tmp_path / "manifest.json").write_text("[]")

@@ -8,8 +8,8 @@ import torch
 from bench.degradations.conditions import Bicubic
 from conftest import smooth_images
 
-from bench.metric import Metric, Outputs, Score
-from bench.spec import override
+from bench.api.metric import Metric, Outputs, Score
+from bench.core.spec import override
 
 
 def outputs(n: int = 12, size: int = 64, seed: int = 0, **more: object) -> Outputs:

@@ -6,9 +6,10 @@ import torch
 from bench.degradations.conditions import Bicubic
 from torch import Tensor
 
-from bench.data import Data, FaceSet
-from bench.image import read_image, resize, to_float, upsample
-from bench.train import TrainSettings, fit
+from bench.core.image import read_image, resize, to_float, upsample
+from bench.faces.faceset import Data, FaceSet
+from bench.training.loop import fit
+from bench.training.settings import TrainSettings
 
 
 class FakeRun:

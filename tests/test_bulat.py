@@ -7,10 +7,10 @@ from small_training import eight_faces, gain_by_heart
 from torch import nn
 
 import bench
-from bench.model import Batch
-from bench.nets import CriticBlock, ResidualBlock, ResidualCritic
-from bench.schedules import falling
-from bench.spec import override
+from bench.api.training import Batch
+from bench.core.spec import override
+from bench.kit.blocks import CriticBlock, ResidualBlock, ResidualCritic
+from bench.kit.schedules import falling
 
 SMALL = {"width": 8, "critic_width": 8, "batch": 2}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import smooth_images
 
-from bench.image import read_image, write_image
+from bench.core.image import read_image, write_image
 
 ROOT = Path(__file__).parent.parent
 

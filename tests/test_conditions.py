@@ -7,7 +7,7 @@ from bench.degradations.conditions import Bicubic, Bilinear, Blur, Jpeg, Noise, 
 from conftest import smooth_images
 from PIL import Image
 
-from bench.spec import override
+from bench.core.spec import override
 
 # Grey levels 64-191, so that nothing is clamped.
 HR = (torch.from_numpy(smooth_images(3, 64)) // 2 + 64) / 255

@@ -7,12 +7,15 @@ import torch
 import torch.nn.functional as F
 from bench.degradations.conditions import Jpeg, Noise
 from bench.methods.interpolation import Bicubic
-from bench.metrics.consistency import Consistency, ConsistencyIdentity, ConsistencyLpips, area, levels
+from bench.metrics.consistency import Consistency, ConsistencyIdentity, ConsistencyLpips, area
+from bench.metrics.versions import levels
 from conftest import smooth_images
 
-from bench.image import downsample, upsample
-from bench.metric import Outputs, Unavailable
-from bench.spec import override, parse
+from bench.api.metric import Outputs
+from bench.core.image import downsample, upsample
+from bench.core.spec import override, parse
+from bench.errors import Unavailable
+from bench.weights import files
 
 
 def degrade(spec, images, scale=1, seed=0):
@@ -181,16 +184,14 @@ def test_the_robustness_figure_shows_clean_and_degraded_versions_of_the_first_fa
 def test_lpips_of_versions_is_the_packages_number(tmp_path, monkeypatch):
     import torchvision
 
-    import bench.weights
-
     file = tmp_path / "alexnet.pth"
     torch.manual_seed(0)
     torch.save(torchvision.models.alexnet().state_dict(), file)
-    monkeypatch.setattr(bench.weights, "path", lambda name: file)
+    monkeypatch.setattr(files, "path", lambda name: file)
     given = outputs(bicubic, n=2)
     chosen = ConsistencyLpips(override(Consistency.Params(), {"severities": (4, 9), "versions": 1}, "consistency"))
     score = chosen.score(given)
-    from bench.perceptual import lpips
+    from bench.kit.perceptual import lpips
 
     ((_, clean, versions),) = next(v for k, v in given.cache.items() if k[0] == "versions")
     outs, model = [bicubic(v) for v in versions.flatten(0, 1)], lpips("alex")
@@ -202,15 +203,15 @@ def test_lpips_of_versions_is_the_packages_number(tmp_path, monkeypatch):
 
 
 def test_identity_of_versions_is_one_less_the_cosine(monkeypatch):
-    from bench.metrics import identity
+    from bench.metrics import consistency
 
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 112 * 112, 8)).requires_grad_(False)
-    monkeypatch.setattr(identity, "arcface", lambda: net)
+    monkeypatch.setattr(consistency, "arcface", lambda: net)
     given = outputs(bicubic, n=2)
     chosen = ConsistencyIdentity(override(Consistency.Params(), {"severities": (16,), "versions": 2}, "consistency"))
     score = chosen.score(given)
     ((_, _, versions),) = next(v for k, v in given.cache.items() if k[0] == "versions")
-    a, b = (identity.embed(net, bicubic(v)).numpy() for v in versions[0])
+    a, b = (consistency.embed(net, bicubic(v)).numpy() for v in versions[0])
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     assert score.per_image == pytest.approx(1 - cosine, rel=1e-4) and chosen.required_weights() == ("arcface",)
 
@@ -219,7 +220,7 @@ LEARNED = """
 from dataclasses import dataclass
 import torch
 import bench
-from bench.image import downsample
+from bench.api import downsample
 
 class Dim(bench.Degradation):
     @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from bench.metrics.cost import Cost, PeakMemory
 from torch import nn
 
-from bench.metric import Outputs
+from bench.api.metric import Outputs
 
 KIB = 1024
 

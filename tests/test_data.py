@@ -4,11 +4,14 @@ import torch
 from conftest import smooth_images
 from PIL import Image
 
-from bench.data import FaceSet, list_files, load, pack, split_files, unpack
-from bench.draw import Sampler, augmented
-from bench.errors import UsageError
-from bench.image import UnreadableImage, read_image, write_image
-from bench.model import Augment
+from bench.api.training import Augment
+from bench.core.image import read_image, write_image
+from bench.errors import UnreadableImage, UsageError
+from bench.faces.faceset import FaceSet
+from bench.faces.packed import pack, unpack
+from bench.faces.read import list_files, load, split_files
+from bench.training.augment import augmented
+from bench.training.sampler import Sampler
 
 
 def rng(seed=0):
@@ -61,7 +64,7 @@ def test_faces_are_decoded_once_even_where_some_are_skipped(folders, tmp_path, c
     hr, lr = folders
     (hr / "train" / "bad.png").write_text("no image")
     first = load(str(hr), str(lr), cache=tmp_path / "cache")
-    monkeypatch.setattr("bench.data.read_image", lambda file: pytest.fail(f"{file} is read again"))
+    monkeypatch.setattr("bench.faces.read.read_image", lambda file: pytest.fail(f"{file} is read again"))
     again = load(str(hr), str(lr), cache=tmp_path / "cache")
     assert again.train_fingerprint == first.train_fingerprint and again.skipped == first.skipped
     assert capsys.readouterr().err.count("1 files skipped") == 2
@@ -91,7 +94,7 @@ def test_a_packed_file_gives_the_same_faces(folders, tmp_path):
     pack(tmp_path / "hr.safetensors", data.hr_train, data.hr_test)
     train, test = unpack(tmp_path / "hr.safetensors")
     assert train.fingerprint == data.hr_train.fingerprint and test.names == data.hr_test.names
-    again = FaceSet(train.buckets, {s: [n for n, z, _ in train._places if z == s] for s in train.buckets})
+    again = FaceSet(train.buckets, {s: [n for n, z, _ in train.places if z == s] for s in train.buckets})
     assert again.fingerprint == train.fingerprint
     (tmp_path / "not.safetensors").write_text("x")
     with pytest.raises(UsageError, match="not a packed face set"):

@@ -16,8 +16,9 @@ from scored import outputs, with_params
 
 import bench
 from bench import weights
-from bench.image import write_image
-from bench.metric import Outputs, Unavailable
+from bench.api.metric import Outputs
+from bench.core.image import write_image
+from bench.errors import Unavailable
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from rrdb_files import rrdb_file
 from small_training import FakeRun, eight_faces, gain_by_heart, train
 from spandrel import ModelLoader
 
+from bench.api.training import Batch
+from bench.core.spec import override
 from bench.errors import UsageError
-from bench.model import Batch
-from bench.perceptual import FeatureLoss, LpipsLoss
-from bench.spec import override
+from bench.kit.perceptual import FeatureLoss, LpipsLoss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")

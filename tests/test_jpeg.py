@@ -4,7 +4,7 @@ import torch
 from bench.degradations.conditions import compress
 from conftest import smooth_images
 
-from bench.jpeg import jpeg
+from bench.kit.jpeg import jpeg
 
 
 def images(height, width, seed=0):

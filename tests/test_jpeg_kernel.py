@@ -9,8 +9,8 @@ from bench.degradations.jpeg_kernel import JpegKernel
 from conftest import smooth_images
 from scipy import io
 
-from bench.image import downsample, read_image, write_image
-from bench.spec import override
+from bench.core.image import downsample, read_image, write_image
+from bench.core.spec import override
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = "images=3,whole=0,kernelgan.width=8,kernelgan.iterations=12"

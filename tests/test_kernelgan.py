@@ -30,8 +30,8 @@ from conftest import smooth_images
 from scipy import io
 from torch import nn
 
+from bench.core.image import downsample
 from bench.errors import UsageError
-from bench.image import downsample
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = Schedule(iterations=40, crop=32, width=8, bicubic_every=10)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bench import losses
+from bench.kit import losses
 
 REAL, FAKE = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-2.0, 0.0, 1.0])
 

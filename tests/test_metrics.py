@@ -16,11 +16,14 @@ from bench.metrics.naturalness import Piqe
 from bench.metrics.perceptual import Dists, Lpips
 from scored import agrees, outputs, tensors, with_params
 
-from bench import metric as interface
-from bench import plugins, weights
-from bench.errors import MissingWeights, UsageError
-from bench.image import upsample
-from bench.metric import Outputs, Unavailable
+from bench import plugins
+from bench.api import metric as interface
+from bench.api.metric import Outputs
+from bench.commands.weights import command
+from bench.core.image import upsample
+from bench.errors import MissingWeights, Unavailable, UsageError
+from bench.weights.add import add
+from bench.weights.manifest import MANIFEST
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -233,8 +236,8 @@ def test_a_wrong_checksum_is_refused(store, tmp_path):
     rows = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps([{**rows[0], "sha256": "0" * 8}]))
     with pytest.raises(UsageError, match="refused"):
-        weights.add([str(file)])
-    assert weights.command("verify", []) == 1
+        add([str(file)])
+    assert command("verify", []) == 1
 
 
 def test_addresses_are_those_of_the_packages(monkeypatch):
@@ -244,7 +247,7 @@ def test_addresses_are_those_of_the_packages(monkeypatch):
 
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     classes = {"alexnet": "AlexNet", "vgg16": "VGG16", "vgg19": "VGG19", "squeezenet1_1": "SqueezeNet1_1"}
-    for w in weights.MANIFEST:
+    for w in MANIFEST:
         if "pyiqa" in w.licence or w.name == "dists":
             assert w.url == get_url_from_name(w.file)
         elif w.name in classes:

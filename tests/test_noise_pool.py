@@ -4,7 +4,6 @@ import torch
 from bench.degradations.noise_pool import (
     draw_noise,
     gaussian_patches,
-    luma,
     mean_and_variance,
     noise_level,
     noise_patches,
@@ -15,6 +14,7 @@ from PIL import Image
 from scipy import io
 
 from bench.errors import UsageError
+from bench.kit.jpeg import luma
 
 LIMITS = {"mu": 0.1, "gamma": 0.25, "phi": 0.5}
 

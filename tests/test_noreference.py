@@ -10,7 +10,8 @@ from bench.metrics.naturalness import Brisque, Niqe, Nrqm, Pi, Piqe
 from bench.metrics.noreference import Musiq, Nima, TopiqFace
 from scored import agrees, outputs, with_params
 
-from bench.metric import Outputs, Unavailable
+from bench.api.metric import Outputs
+from bench.errors import Unavailable
 
 pytestmark = pytest.mark.usefixtures("no_network")
 

@@ -10,8 +10,8 @@ from bench.methods.pretrained import Pretrained
 from rrdb_files import rrdb_file
 from spandrel import ModelLoader
 
+from bench.core.image import read_image, resize, to_float
 from bench.errors import UsageError
-from bench.image import read_image, resize, to_float
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from bench.reports import html, tables, text
 
-from bench.image import write_image
+from bench.core.image import write_image
 
 QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
 UNAVAILABLE = "AlexNet (alexnet_owt.pth) is not here; get it with: bench weights fetch alexnet"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.results import COLUMNS
+from bench.api.results import COLUMNS
 
 ROOT = Path(__file__).parent.parent
 
@@ -150,7 +150,7 @@ def test_an_output_folder_that_cannot_be_written_is_an_error(bench, folders):
 def test_a_full_disk_is_one_line_and_loses_nothing(run, tmp_path, monkeypatch):
     assert run("bicubic", "--metrics", "mae")[0] == 0
     kept = sorted(p.name for p in (tmp_path / "out/.store/sr").iterdir())
-    from bench import artefacts
+    from bench.grid import artefacts
 
     def full(*_):
         raise OSError(28, "No space left on device")

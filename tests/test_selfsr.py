@@ -13,11 +13,11 @@ from bench.methods.selfsr import SelfSR
 from small_training import FakeRun, eight_faces, gain_by_heart, train
 from torch import nn
 
-from bench import tools
+from bench.api.training import Batch
+from bench.commands import info
+from bench.core.image import resize
+from bench.core.spec import override
 from bench.errors import UsageError
-from bench.image import resize
-from bench.model import Batch
-from bench.spec import override
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"widths": (8, 6, 4), "blocks": 1, "hidden": 4, "critic_width": 4, "critic_most": 8, "batch": 4}
@@ -203,7 +203,7 @@ def test_any_size_and_scale_fit(scale, size):
 
 
 def test_the_papers_size():
-    assert tools.info("selfsr[scale=8]", "paper")["parameter_count"] == pytest.approx(17.89e6, rel=0.05)  # Table I
+    assert info.facts("selfsr[scale=8]", "paper")["parameter_count"] == pytest.approx(17.89e6, rel=0.05)  # Table I
 
 
 # ---------------------------------------------------------------- SelfSR: losses

@@ -13,11 +13,12 @@ from bench.methods.smooth_features import VGG_LAYERS, SmoothFeatures
 from bench.methods.smooth_features_nets import FeatureExtractor, SuperResolver, cloud, start_as_bicubic
 from small_training import eight_faces, gain_by_heart
 
-from bench.data import Data, FaceSet
-from bench.image import upsample
-from bench.model import Batch
-from bench.spec import override
-from bench.train import TrainSettings, fit
+from bench.api.training import Batch
+from bench.core.image import upsample
+from bench.core.spec import override
+from bench.faces.faceset import Data, FaceSet
+from bench.training.loop import fit
+from bench.training.settings import TrainSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"width": 8, "pairs": 1, "critic_width": 4, "feature_loss": "none", "batch": 4}

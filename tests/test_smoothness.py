@@ -8,8 +8,8 @@ from bench.metrics.smoothness import Smoothness
 from scipy.optimize import linear_sum_assignment
 from test_consistency import outputs, smoothed
 
-from bench.metric import Unavailable
-from bench.spec import override
+from bench.core.spec import override
+from bench.errors import Unavailable
 
 
 def score(features, **options):

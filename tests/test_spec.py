@@ -3,9 +3,9 @@ from typing import Literal
 
 import pytest
 
+from bench.api.training import Augment
+from bench.core.spec import override, parse, parse_list
 from bench.errors import UsageError
-from bench.model import Augment
-from bench.spec import override, parse, parse_list
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from bench import stats
+from bench.core import stats
 
 
 def scores(n=30, k=4, seed=0):

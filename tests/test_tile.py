@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.tile import tiled
+from bench.kit.tile import tiled
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

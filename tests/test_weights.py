@@ -9,9 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench import download, plugins, weights
+from bench import plugins, weights
+from bench.commands.weights import command, opens
 from bench.errors import MissingWeights, UsageError
-from bench.manifest import MANIFEST
+from bench.weights import download, files
+from bench.weights.add import add
+from bench.weights.fetch import fetch
+from bench.weights.manifest import MANIFEST
 
 CONTENT = bytes(range(256)) * 800
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -85,16 +89,16 @@ def test_a_file_is_fetched_checked_and_found(server, declare):
     declare(url=server.url(), size=len(CONTENT))
     with pytest.raises(MissingWeights, match="bench weights fetch net"):
         weights.path("net")
-    assert "matches all digits" in weights.fetch("net")
+    assert "matches all digits" in fetch("net")
     assert weights.path("net").read_bytes() == CONTENT
     assert weights.file_hash("net") == DIGEST[:16]
-    assert "already here" in weights.fetch("net") and len(server.asked) == 1
+    assert "already here" in fetch("net") and len(server.asked) == 1
 
 
 def test_a_download_goes_on_where_it_stopped(server, declare, tmp_path):
     declare(url=server.url())
     part(tmp_path, CONTENT[:1000])
-    weights.fetch("net")
+    fetch("net")
     assert server.asked == ["bytes=1000-"] and weights.path("net").read_bytes() == CONTENT
     assert not list((tmp_path / "store").glob("*.part"))
 
@@ -103,7 +107,7 @@ def test_a_server_that_ignores_ranges_sends_the_file_from_its_start(server, decl
     declare(url=server.url())
     server.ranges_work = False
     part(tmp_path, CONTENT[:1000])
-    weights.fetch("net")
+    fetch("net")
     assert weights.path("net").read_bytes() == CONTENT
 
 
@@ -113,15 +117,15 @@ def test_a_part_with_nothing_after_it_is_whole_or_refused(server, declare, tmp_p
     part(tmp_path, kept)
     if refused:
         with pytest.raises(UsageError, match="refused"):
-            weights.fetch("net")
-    weights.fetch("net")
+            fetch("net")
+    fetch("net")
     assert weights.path("net").read_bytes() == CONTENT
 
 
 def test_a_connection_that_breaks_is_taken_up_again(server, declare, tmp_path):
     declare(url=server.url())
     server.break_after = len(CONTENT) // 3 + 1
-    weights.fetch("net")
+    fetch("net")
     assert len(server.asked) == 3 and weights.path("net").read_bytes() == CONTENT
 
 
@@ -129,10 +133,10 @@ def test_what_came_of_a_download_that_keeps_breaking_is_kept(server, declare, tm
     declare(url=server.url())
     server.break_after = 1000
     with pytest.raises(UsageError, match="goes on from there"):
-        weights.fetch("net")
+        fetch("net")
     assert (tmp_path / "store" / "net.pth.part").stat().st_size == 3000
     server.break_after = None
-    weights.fetch("net")
+    fetch("net")
     assert server.asked[-1] == "bytes=3000-" and weights.path("net").read_bytes() == CONTENT
 
 
@@ -141,23 +145,23 @@ def test_a_wrong_checksum_or_size_is_refused_and_not_kept(server, declare, tmp_p
     declare("other", url=server.url(), size=3)
     for name in ("net", "other"):
         with pytest.raises(UsageError, match="refused"):
-            weights.fetch(name)
+            fetch(name)
     assert not [f for f in (tmp_path / "store").iterdir() if f.suffix != ".json"]
 
 
 def test_a_file_that_changed_in_the_store_is_refused_when_used(server, declare):
     declare(url=server.url())
-    weights.fetch("net")
+    fetch("net")
     weights.path("net").write_bytes(b"something else")
     with pytest.raises(UsageError, match="refused"):
         weights.path("net")
-    assert weights.command("verify", []) == 1
+    assert command("verify", []) == 1
 
 
 def test_the_first_download_of_a_file_without_a_published_hash_is_recorded(server, declare):
     declare(url=server.url(), sha256="")
-    assert "recorded now" in weights.fetch("net")
-    assert "as recorded" in weights.fetch("net")
+    assert "recorded now" in fetch("net")
+    assert "as recorded" in fetch("net")
     (weights.store() / "net.pth").write_bytes(b"something else")
     with pytest.raises(UsageError, match=r"recorded in .*refused"):
         weights.path("net")
@@ -166,7 +170,7 @@ def test_the_first_download_of_a_file_without_a_published_hash_is_recorded(serve
 def test_an_absent_file_is_named_and_the_others_are_fetched(server, declare, capsys):
     declare("absent", url=server.url("absent.pth"))
     declare(url=server.url())
-    assert weights.command("fetch", ["absent", "net"]) == 1
+    assert command("fetch", ["absent", "net"]) == 1
     out, err = capsys.readouterr()
     assert "HTTP 404" in err and "net: " in out and weights.path("net")
 
@@ -175,7 +179,7 @@ def test_an_offline_machine_costs_one_try(declare, capsys, tmp_path):
     for name in ("net", "second", "third"):
         declare(name, url="http://127.0.0.1:9/net.pth")
     begin = time.monotonic()
-    assert weights.command("fetch", ["net", "second", "third"]) == 1
+    assert command("fetch", ["net", "second", "third"]) == 1
     assert time.monotonic() - begin < download.TIMEOUT
     err = capsys.readouterr().err
     assert err.count("cannot be reached") == 1 and "bench weights add net.pth" in err
@@ -188,7 +192,7 @@ def test_a_host_that_hangs_is_left_alone(declare, monkeypatch):
     declare(url="http://example.invalid/net.pth")
     begin = time.monotonic()
     with pytest.raises(UsageError, match="no answer"):
-        weights.fetch("net")
+        fetch("net")
     assert time.monotonic() - begin < 2
 
 
@@ -196,15 +200,15 @@ def test_files_come_from_a_folder_and_from_a_mirror(server, declare, tmp_path):
     declare(), declare("absent")
     (tmp_path / "given" / "deep").mkdir(parents=True)
     (tmp_path / "given" / "deep" / "net.pth").write_bytes(CONTENT)
-    assert "matches all" in weights.add([str(tmp_path / "given")])[0]
-    assert weights.add([str(weights.path("net"))])  # the store itself
+    assert "matches all" in add([str(tmp_path / "given")])[0]
+    assert add([str(weights.path("net"))])  # the store itself
     weights.path("net").unlink()
-    assert len(weights.add([server.url("mirror/")])) > 0 and weights.path("net").read_bytes() == CONTENT
+    assert len(add([server.url("mirror/")])) > 0 and weights.path("net").read_bytes() == CONTENT
     weights.path("net").unlink()
-    assert weights.add([server.url("some/net.pth")])
+    assert add([server.url("some/net.pth")])
     for wrong in ("nowhere", str(tmp_path / "manifest.json")):
         with pytest.raises(UsageError):
-            weights.add([wrong])
+            add([wrong])
 
 
 def test_a_store_that_cannot_be_written_still_serves(server, declare, monkeypatch):
@@ -216,12 +220,12 @@ def test_a_store_that_cannot_be_written_still_serves(server, declare, monkeypatc
     def refuse(*_):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(weights, "write_json", refuse)
-    assert weights.path("net").read_bytes() == CONTENT and "cannot be written" in weights.fetch("net")
-    assert weights.command("verify", []) == 0
+    monkeypatch.setattr(files, "write_json", refuse)
+    assert weights.path("net").read_bytes() == CONTENT and "cannot be written" in fetch("net")
+    assert command("verify", []) == 0
     monkeypatch.setenv("BENCH_WEIGHTS", "/proc/nowhere")
     with pytest.raises(UsageError, match="set BENCH_WEIGHTS"):
-        weights.fetch("net")
+        fetch("net")
     assert not server.asked
 
 
@@ -238,15 +242,15 @@ def test_the_manifest_is_listed_with_what_is_here(bench, declare, server):
 def test_every_file_is_named_once_and_says_where_its_hash_is_from():
     assert len({w.name for w in MANIFEST}) == len({w.file for w in MANIFEST}) == len(MANIFEST)
     for w in MANIFEST:
-        assert len(w.sha256) in (0, 8, 64) and w.url.startswith("https://") and w.licence and w.opens
+        assert len(w.sha256) in (0, 8, 64) and w.url.startswith("https://") and w.licence and opens()[w.name]
         assert len(w.sha256) != 8 or w.sha256 in w.file
 
 
-def test_every_metrics_weights_are_in_the_manifest_which_names_the_metric():
-    known = {w.name: w for w in MANIFEST}
+def test_every_metrics_weights_are_listed_with_the_metric():
+    known = opens()
     for name in plugins.names("metrics"):
         cls = plugins.load("metrics", name)
         fields = typing.get_type_hints(cls.Params).items()
         for options in [{}, *({key: choice} for key, hint in fields for choice in typing.get_args(hint))]:
             for file in cls(cls.Params(**options)).required_weights():
-                assert any(opened.partition("[")[0] == name for opened in known[file].opens), (name, file)
+                assert any(opened.partition("[")[0] == name for opened in known[file]), (name, file)

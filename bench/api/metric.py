@@ -1,0 +1,152 @@
+"""The interface of metrics: what they are given, what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.api.pretrained import needed
+from bench.core.image import to_float
+from bench.errors import Unavailable
+
+Images = list[np.ndarray]  # one (3, H, W) uint8 array a face; sizes may differ
+
+
+@dataclass
+class Outputs:
+    """The restored faces of one method under one condition, and what they can be compared with."""
+
+    sr: Images  # restored, in the order of names
+    names: list[str]
+    lr: Images | None = None  # the inputs
+    hr: Images | None = None  # the ground truth, aligned with sr; None for real LR
+    reference_hr: Images | None = None  # clean HR faces that sr never saw: the reference of distribution metrics
+    reference_lr: Images | None = None  # real LR faces, the reference of LR-domain metrics
+    scale: int = 4
+    device: torch.device = torch.device("cpu")
+    seed: int = 0
+    upscale: Callable[[Tensor], Tensor] | None = None  # the method: (B,3,h,w) -> (B,3,h*scale,w*scale); None for files
+    features: Callable[[Tensor], Tensor | None] | None = None  # Method.features
+    parameters: int | None = None  # of the method, as Method.parameter_count counts them
+    degrade: Callable[..., Tensor] | None = None  # degrade(spec, images (B,3,H,W), scale=1, seed=0) -> (B,3,H/s,W/s)
+    cache: dict[Any, Any] = field(default_factory=dict)  # shared by the metrics of one run (networks, references)
+    folder: Path | None = None  # where a metric may keep what is slow to compute, under a name that says what of
+
+    def keep(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made once in a run."""
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for the report: one figure a ``metric`` and ``group``, with a column a ``label``."""
+
+    group: str  # such as a face's name
+    label: str  # such as a degradation
+    image: np.ndarray  # (3, H, W) uint8
+    note: str = ""  # its number, written below it
+    of: str = "sr"  # sr: a row of its method; lr: an input, in the row that all methods share
+
+
+@dataclass
+class Score:
+    """A metric's answer. ``per_image`` (aligned with names) has its mean as the value; a set has only ``value``.
+
+    A face that was not measured is NaN in ``per_image``.
+    """
+
+    value: float
+    per_image: np.ndarray | None = None
+    ci: tuple[float, float] | None = None  # 95 % interval; the harness bootstraps per_image where this is None
+    n: int = 0  # images used; the harness fills it from per_image where 0
+    extra: dict[str, float] = field(default_factory=dict)  # further rows, named METRIC.KEY
+    directions: dict[str, str] = field(default_factory=dict)  # of extras whose better side is not the metric's
+    measured: dict[str, float] = field(default_factory=dict)  # what no second run repeats (times): for run.json alone
+    pictures: list[Picture] = field(default_factory=list)  # what the report shows of it; kept under figures/
+
+
+class Metric:
+    """Base of metrics. ``needs`` names the fields of Outputs that must not be None."""
+
+    @dataclass(frozen=True)
+    class Params:
+        """No parameters."""
+
+    title: ClassVar[str] = ""  # as tables name it; empty: as it is called
+    decimals: ClassVar[int] = 3  # of its values in tables
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    needs: ClassVar[tuple[str, ...]] = ()
+    about: ClassVar[str] = "sr"  # sr: restored faces; lr: a degradation's LR; method: the method itself
+    default: ClassVar[bool] = True  # among the metrics of a run that names none
+    pretrained: ClassVar[dict[str, str]] = {}  # files (`bench weights list`) and the option that needs each; "": always
+    table: ClassVar[str] = ""  # the family whose own tables show it in full; empty: the results
+    prefix: ClassVar[str] = ""  # of its columns in these
+    parts: ClassVar[dict[str, str]] = {}  # titles of extras that are not called as their columns say
+    part_decimals: ClassVar[dict[str, int]] = {}  # of extras whose decimals are not the metric's
+    headlines: ClassVar[tuple[str, ...]] = ()  # of a family: the extras that stand among the results, "" for the value
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}
+    quick: ClassVar[dict[str, Any]] = {}
+    paper: ClassVar[str] = ""
+
+    def __init__(self, params: Any = None) -> None:
+        self.params: Any = self.Params() if params is None else params
+
+    def required_weights(self) -> tuple[str, ...]:
+        """Names of the pretrained files that it needs with these parameters, the ones in ``pretrained``."""
+        return needed(self.pretrained, self.params)
+
+    def degradations(self) -> tuple[str, ...]:
+        """The degradations that it makes versions with: what those learned is part of what it measures."""
+        return ()
+
+    def protocol(self, outputs: Outputs) -> str:
+        """How the number is made: reference set, resize, colour space, border, kernel, weights' hash."""
+        raise NotImplementedError
+
+    def score(self, outputs: Outputs) -> Score:
+        """Measure. Raises Unavailable where it cannot mean anything, MissingWeights where a file is absent."""
+        raise NotImplementedError
+
+
+def batches(*images: Images, size: int = 64, device: torch.device | str = "cpu") -> Iterator[tuple[Any, ...]]:
+    """Aligned lists as batches of floats in [0, 1]: (indices, tensor, tensor, ...), equal sizes together."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, row in enumerate(zip(*images, strict=True)):
+        groups.setdefault(tuple(image.shape for image in row), []).append(index)
+    for indices in groups.values():
+        for start in range(0, len(indices), size):
+            chunk = indices[start : start + size]
+            stacked = (np.stack([column[i] for i in chunk]) for column in images)
+            yield chunk, *(to_float(torch.from_numpy(array).to(device)) for array in stacked)
+
+
+def per_face(
+    measure: Callable[..., Tensor],
+    *images: Images,
+    size: int = 64,
+    device: torch.device | str = "cpu",
+    least: int = 1,
+    why: str = "",
+) -> Score:
+    """The score of ``measure``, batches (B, 3, H, W) -> (B,), over aligned lists. NaN: a face that cannot be measured.
+
+    Faces with a side below ``least`` px are left out. Raises Unavailable, saying ``why``, where no face is measured.
+    """
+    values = np.full(len(images[0]), np.nan)
+    large = [i for i, image in enumerate(images[0]) if min(image.shape[1:]) >= least]
+    if not large:
+        height, width = max(image.shape[1:] for image in images[0])
+        raise Unavailable(f"faces of {width}x{height} px are smaller than {least} px: {why}")
+    for indices, *batch in batches(*([column[i] for i in large] for column in images), size=size, device=device):
+        values[np.array(large)[indices]] = measure(*batch).double().flatten().cpu().numpy()
+    if np.isnan(values).all():
+        raise Unavailable(f"no face can be measured{why and ': '}{why}")
+    return Score(float(np.nanmean(values)), per_image=values)

@@ -1,0 +1,45 @@
+"""The tidy results table: one row per value. The one place that knows its columns and their types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TYPES = {
+    "method": "str", "variant": "str", "degradation": "str", "condition": "str", "metric": "str", "image": "str",
+    "value": "float64", "n": "int64", "ci_low": "float64", "ci_high": "float64", "direction": "str", "status": "str",
+    "reason": "str", "protocol": "str", "seconds": "float64", "seed": "int64",
+}  # fmt: skip
+COLUMNS = tuple(TYPES)
+EMPTY = {"str": "", "int64": 0, "float64": float("nan")}
+
+
+def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows as a data frame: every column, of its type; what a row lacks is empty, 0 or NaN."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    for column, kind in TYPES.items():
+        values = table[column]
+        table[column] = (values if kind == "float64" else values.fillna(EMPTY[kind])).astype(kind)
+    return table
+
+
+def write_table(out: Path, rows: list[dict[str, Any]]) -> None:
+    """results.parquet and results.csv: the same table."""
+    table = frame(rows)
+    write_atomically(out / "results.parquet", lambda path: table.to_parquet(path, index=False))
+    write_atomically(out / "results.csv", lambda path: table.to_csv(path, index=False))
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """A run's results, from either file."""
+    import pandas as pd
+
+    parquet = folder / "results.parquet"
+    return pd.read_parquet(parquet) if parquet.exists() else pd.read_csv(folder / "results.csv", keep_default_na=False)

@@ -1,0 +1,70 @@
+"""``bench data``: make, crop or describe a face set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from bench.commands.images import convert, pairs
+from bench.core.files import prepare_folder
+from bench.core.image import resize
+from bench.errors import UsageError
+from bench.faces.faceset import Data
+from bench.faces.packed import pack, unpack
+from bench.faces.read import list_files, load
+
+
+def command(action: str, paths: list[str], hr: str | None, lr: str | None, size: int, strict: bool, **_: object) -> int:
+    """make OUT: pack --hr and --lr (or the embedded faces); crop IN OUT: centre squares; info PATH: what a set holds."""
+    wanted = {"make": 1, "crop": 2, "info": 1}[action]
+    if len(paths) != wanted and not (action == "info" and not paths):
+        raise UsageError(f"bench data {action} takes {wanted} path{'s' if wanted > 1 else ''}")
+    if action == "make":
+        return make(Path(paths[0]), hr, lr, strict)
+    if action == "crop":
+        return crop(paths[0], paths[1], size)
+    found = read(paths[0], strict) if paths else load(None, None)
+    sets = {"HR train": found.hr_train, "HR test": found.hr_test, "LR train": found.lr_train, "LR test": found.lr_test}
+    for name, faces in sets.items():
+        if faces is not None:
+            print(
+                f"{name:<9} {len(faces):>7} faces, {faces.extent}, fingerprint {faces.fingerprint}, from {faces.source}"
+            )
+    for reason in found.skipped:
+        print(f"skipped: {reason}")
+    return 0
+
+
+def read(path: str, strict: bool) -> Data:
+    """One set, whatever its size: a packed file, folder or list."""
+    if path.endswith(".safetensors"):
+        return Data(*unpack(Path(path)))
+    if not Path(path).exists():
+        raise UsageError(f"{path}: no such file or folder")
+    list_files(Path(path), "HR")
+    return load(path, None, multiple=1, strict=strict)
+
+
+def make(out: Path, hr: str | None, lr: str | None, strict: bool) -> int:
+    """Pack the sets: OUT/hr.safetensors and OUT/lr.safetensors, to be given to --hr and --lr."""
+    found = load(hr, lr, strict=strict)
+    prepare_folder(out)
+    pack(out / "hr.safetensors", found.hr_train, found.hr_test)
+    print(f"{out / 'hr.safetensors'}: {len(found.hr_train)} train and {len(found.hr_test)} test faces")
+    if found.lr_train is not None and found.lr_test is not None:
+        pack(out / "lr.safetensors", found.lr_train, found.lr_test, found.truth)
+        print(f"{out / 'lr.safetensors'}: {len(found.lr_train)} train and {len(found.lr_test)} test faces")
+    return 0
+
+
+def crop(source: str, target: str, size: int) -> int:
+    """Centre squares of every image, resized (antialiased bicubic) to size x size."""
+
+    def square(image: torch.Tensor) -> torch.Tensor:
+        height, width = image.shape[-2:]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        return resize(image[..., top : top + side, left : left + side], size)
+
+    return convert(pairs(source, target), square, torch.device("cpu"))

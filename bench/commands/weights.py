@@ -1,0 +1,106 @@
+"""``bench weights``: list, fetch, add and verify the pretrained files that metrics and losses need."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench import plugins
+from bench.errors import BenchError, Unreachable, UsageError
+from bench.weights.add import add
+from bench.weights.fetch import fetch
+from bench.weights.files import check, find, manifest, path, store
+
+
+def opens() -> dict[str, list[str]]:
+    """File -> the plugins, with their option, that cannot run without it, as their classes say."""
+    found: dict[str, list[str]] = {}
+    for kind in ("metrics", "methods", "degradations"):
+        for plugin in plugins.names(kind):
+            for name, option in plugins.facts(kind, plugin).get("pretrained", {}).items():
+                found.setdefault(name, []).append(f"{plugin}[{option}]" if option else plugin)
+    return found
+
+
+def rows() -> list[dict[str, Any]]:
+    """The manifest, with what is here and what each file is for."""
+    found, known = [], opens()
+    for w in manifest().values():
+        file = store() / w.file
+        present = file.is_file()
+        size = file.stat().st_size if present else w.bytes
+        used = [*w.opens, *known.get(w.name, [])]
+        found.append({**asdict(w), "opens": used, "bytes": size, "present": present, "path": str(file)})
+    return found
+
+
+def command(action: str, names: list[str], as_json: bool = False, **_: object) -> int:
+    """``bench weights``: list, fetch, add, verify."""
+    if action == "list":
+        found = rows()
+        print(json.dumps(found, indent=1) if as_json else _table(found))
+        return 0
+    if action == "add":
+        if not names:
+            raise UsageError("bench weights add FILE, FOLDER or ADDRESS")
+        print("\n".join(add(names)))
+        return 0
+    for name in names:
+        find(name)  # a wrong name is a usage error, before any work
+    wanted = names or [w for w in manifest() if action == "fetch" or (store() / find(w).file).is_file()]
+    return _fetch_all(wanted) if action == "fetch" else _verify(wanted)
+
+
+def _fetch_all(names: list[str]) -> int:
+    """An unreachable host costs one try: its other files are left out, and all of them where nothing was reached before."""
+    failed, lost, reached = 0, set[str](), False
+    for name in names:
+        host = urlsplit(find(name).url).netloc
+        if host in lost and not (store() / find(name).file).is_file():
+            print(f"bench: {name}: left out, {host} cannot be reached", file=sys.stderr)
+            continue
+        try:
+            print(fetch(name), flush=True)
+            reached = True
+        except Unreachable as error:
+            print(f"bench: {error}", file=sys.stderr)
+            failed += 1
+            lost.add(host)
+            if not reached:
+                break
+        except UsageError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            failed += 1
+            reached = True
+    return int(failed > 0)
+
+
+def _verify(names: list[str]) -> int:
+    if not names:
+        print(f"nothing to verify in {store()}; bench weights fetch gets the files")
+    code = 0
+    for name in names:
+        try:
+            print(f"{name}: {check(find(name), path(name))}")
+        except BenchError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            code = 1
+    return code
+
+
+def _table(found: list[dict[str, Any]]) -> str:
+    here = sum(row["present"] for row in found)
+    lines = [f"{store()} (BENCH_WEIGHTS moves it): {here} of {len(found)} files are here (*)"]
+    lines.append(f"  {'name':<14} {'file of':<41} {'size':>7}  {'SHA-256':<12}  licence")
+    for row in found:
+        size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
+        digits = len(row["sha256"])
+        known = "whole hash" if digits == 64 else f"{digits} digits" if digits else "at first use"
+        lines.append(
+            f"{'*' if row['present'] else ' '} {row['name']:<14} {row['purpose']:<41} {size:>7}  {known:<12}  "
+            f"{row['licence']:<26}  opens {', '.join(row['opens'])}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,77 @@
+"""One image reader, one resize, one writer."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from bench.errors import UnreadableImage
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read a file as RGB: (3, H, W) uint8. Grey is repeated, alpha is laid over white, 16 bits become 8.
+
+    Raises UnreadableImage, naming the file and what is wrong with it.
+    """
+    try:
+        with Image.open(path) as file:
+            file.load()
+            image: Image.Image = file
+            if image.mode.startswith("I"):  # 16-bit grey
+                image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+            elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            array = np.array(image.convert("RGB"))
+    except UnidentifiedImageError:
+        raise UnreadableImage(f"{path}: not an image") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadableImage(f"{path}: cannot be read ({error})") from None
+    return array.transpose(2, 0, 1)
+
+
+def write_image(path: str | Path, image: np.ndarray | Tensor) -> None:
+    """Write (3, H, W), uint8 or float in [0, 1], as a file of the suffix's format."""
+    if isinstance(image, Tensor):
+        image = (to_uint8(image) if image.is_floating_point() else image).cpu().numpy()
+    Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(path)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Floats in [0, 1] to the nearest of 256 levels, as a file would hold them."""
+    return images.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 to float32 in [0, 1]."""
+    return images.float().div_(255)
+
+
+def resize(images: Tensor, size: int | tuple[int, int], mode: str = "bicubic") -> Tensor:
+    """Resize (B, C, H, W) floats to ``size`` (side, or height and width), antialiased when shrinking.
+
+    ``mode``: bicubic (Keys, a = -0.5, as Pillow and MATLAB), bilinear, area, nearest.
+    """
+    size = (size, size) if isinstance(size, int) else size
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    if mode in ("area", "nearest"):
+        return F.interpolate(images, size=size, mode=mode)
+    return F.interpolate(images, size=size, mode=mode, antialias=True, align_corners=False)
+
+
+def downsample(images: Tensor, scale: int, mode: str = "bicubic") -> Tensor:
+    """(B, C, H, W) -> (B, C, H/scale, W/scale)."""
+    height, width = images.shape[-2:]
+    return resize(images, (height // scale, width // scale), mode)
+
+
+def upsample(images: Tensor, scale: int, mode: str = "bicubic") -> Tensor:
+    """(B, C, h, w) -> (B, C, h*scale, w*scale)."""
+    height, width = images.shape[-2:]
+    return resize(images, (height * scale, width * scale), mode)

@@ -1,0 +1,1 @@
+"""Face sets: where they come from and how they are held."""

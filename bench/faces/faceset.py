@@ -1,0 +1,96 @@
+"""Face sets: uint8 pixels in a fixed order, one tensor a size, with a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class FaceSet:
+    """Faces in a fixed order: one (n, 3, H, W) uint8 tensor for each size that occurs.
+
+    ``names[i]`` is the face at ``places[i]``: (name, size of its bucket, row in it).
+    ``fingerprint``: where it is known already.
+    """
+
+    def __init__(
+        self,
+        buckets: dict[tuple[int, int], Tensor],
+        names: dict[tuple[int, int], list[str]],
+        source: str = "",
+        fingerprint: str = "",
+    ) -> None:
+        self.buckets, self.source = buckets, source
+        self._fingerprint = fingerprint
+        self.places = sorted((name, size, row) for size in buckets for row, name in enumerate(names[size]))
+        self.names = [name for name, _, _ in self.places]
+
+    @classmethod
+    def of(cls, images: list[np.ndarray], names: list[str], source: str = "") -> FaceSet:
+        """Pack (3, H, W) uint8 arrays."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(images):
+            groups.setdefault((image.shape[1], image.shape[2]), []).append(index)
+        buckets = {size: torch.from_numpy(np.stack([images[i] for i in rows])) for size, rows in sorted(groups.items())}
+        return cls(buckets, {size: [names[i] for i in rows] for size, rows in groups.items()}, source)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def uniform(self) -> bool:
+        return len(self.buckets) == 1
+
+    @property
+    def size(self) -> int:
+        """The side of the largest square that fits into every face, in pixels."""
+        return min(min(size) for size in self.buckets)
+
+    @property
+    def extent(self) -> str:
+        """``64x64``, or the range of sizes."""
+        sizes = sorted(self.buckets)
+        return "x".join(map(str, sizes[0])) if self.uniform else f"{self.size}-{max(map(max, sizes))} px"
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 over names, sizes and pixels, in order. Computed once."""
+        if not self._fingerprint:
+            digest = hashlib.sha256()
+            for name, size, row in self.places:
+                digest.update(f"{name}\0{size}\0".encode())
+                digest.update(self.buckets[size][row].numpy().tobytes())
+            self._fingerprint = digest.hexdigest()[:16]
+        return self._fingerprint
+
+    def images(self) -> list[np.ndarray]:
+        """The faces as (3, H, W) uint8 arrays, in the order of ``names``."""
+        return [self.buckets[size][row].numpy() for _, size, row in self.places]
+
+    def subset(self, count: int) -> FaceSet:
+        """``count`` faces spread evenly over the names (all of them where there are fewer)."""
+        if count >= len(self):
+            return self
+        keep = [self.places[i * len(self) // count] for i in range(count)]
+        images = [self.buckets[size][row].numpy() for _, size, row in keep]
+        return FaceSet.of(images, [name for name, _, _ in keep], self.source)
+
+
+@dataclass
+class Data:
+    """The face sets of a run. ``truth``: HR aligned with ``lr_test`` (the embedded set only)."""
+
+    hr_train: FaceSet
+    hr_test: FaceSet
+    lr_train: FaceSet | None = None
+    lr_test: FaceSet | None = None
+    truth: FaceSet | None = None
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def train_fingerprint(self) -> str:
+        return "+".join(s.fingerprint if s else "none" for s in (self.hr_train, self.lr_train))

@@ -1,0 +1,1 @@
+"""The embedded people, drawn by a procedure."""

@@ -1,0 +1,187 @@
+"""Face sets from folders, lists and packed files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from bench.core.image import SUFFIXES, read_image
+from bench.core.progress import Progress
+from bench.errors import UnreadableImage, UsageError
+from bench.faces.embedded import embedded
+from bench.faces.faceset import Data, FaceSet
+from bench.faces.packed import pack, unpack
+
+TEST_SHARE = 0.15  # of a folder that has no train/ and test/
+
+
+MIN_LR = 4  # px: the smallest LR side that any network here can read
+
+
+def load(hr: str | None, lr: str | None, *, multiple: int = 4, strict: bool = False, cache: Path | None = None) -> Data:
+    """The face sets that ``--hr`` and ``--lr`` name; the embedded set where neither is given.
+
+    ``multiple``: HR faces are cropped (centre) to sides that it divides. Raises UsageError where nothing usable is left.
+    """
+    if hr is None and lr is None:
+        return embedded(cache)
+    if hr is None:
+        raise UsageError("--lr needs --hr: training and reference faces in high resolution")
+    skipped: list[str] = []
+    hr_train, hr_test = _read(hr, "HR", multiple, MIN_LR * multiple, strict, cache, skipped)
+    lr_train, lr_test = _read(lr, "LR", 1, MIN_LR, strict, cache, skipped) if lr else (None, None)
+    return Data(hr_train, hr_test, lr_train, lr_test, skipped=skipped)
+
+
+def _read(
+    source: str, what: str, multiple: int, least: int, strict: bool, cache: Path | None, skipped: list[str]
+) -> tuple[FaceSet, FaceSet]:
+    path = Path(source)
+    if not path.exists():
+        raise UsageError(f"--{what.lower()} {source}: no such file or folder")
+    if path.suffix == ".safetensors":
+        sets = unpack(path)
+        sizes = [(name, size) for s in sets for name, size, _ in s.places]
+        unfit = [n for n, size in sizes if min(size) < least or size[0] % multiple or size[1] % multiple]
+        if unfit:
+            raise UsageError(
+                f"{source}: {len(unfit)} faces do not fit scale {multiple}, {unfit[0]} for one; make it again from images"
+            )
+        return sets
+    splits = list_files(path, what)
+    listing = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for s in splits for f in s if f.exists()]
+    key = hashlib.sha256(json.dumps([what, multiple, [len(s) for s in splits], listing]).encode()).hexdigest()[:16]
+    packed = cache / f"{key}.safetensors" if cache else None
+    bad: list[str] = []
+    if packed and packed.exists():
+        sets = unpack(packed, source, skipped=bad)
+        if bad and strict:
+            raise UsageError(f"{bad[0]} (--strict)")
+    else:
+        root = path if path.is_dir() else path.parent
+        sets = tuple(
+            _pack(files, root, multiple, least, strict, bad, f"{what} {split}")
+            for split, files in zip(("train", "test"), splits, strict=True)
+        )
+        for split, faces in zip(("train", "test"), sets, strict=True):
+            if not len(faces):
+                raise UsageError(f"--{what.lower()} {source}: no usable {split} image{f'; {bad[0]}' if bad else ''}")
+            faces.source = source
+        if packed:
+            pack(packed, sets[0], sets[1], skipped=bad)
+    if bad:
+        print(f"{what}: {len(bad)} files skipped, the first: {bad[0]}", file=sys.stderr)
+    skipped += bad
+    return sets[0], sets[1]
+
+
+def list_files(path: Path, what: str) -> tuple[list[Path], list[Path]]:
+    """Train and test files of a folder, a folder with train/ and test/, or CSV lists."""
+    if path.is_file():
+        if path.suffix.lower() != ".csv":
+            raise UsageError(f"{path}: a folder, a .csv list or a packed .safetensors file is expected")
+        other = path.with_name(path.name.replace("train", "test"))
+        if "train" in path.name and other.is_file():
+            return read_list(path), read_list(other)
+        return split_files(read_list(path), path)
+    lists = [path / f"{what}_{split}.csv" for split in ("train", "test")]
+    if all(f.is_file() for f in lists):
+        return read_list(lists[0]), read_list(lists[1])
+    if (path / "train").is_dir() and (path / "test").is_dir():
+        train, test = (images_under(path / s) for s in ("train", "test"))
+        for name, files in (("train", train), ("test", test)):
+            if not files:
+                raise UsageError(f"{path / name}: no image files in this folder")
+        return train, test
+    files = images_under(path)
+    if not files:
+        raise UsageError(f"{path}: no image files in this folder")
+    return split_files(files, path)
+
+
+def images_under(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+
+
+def read_list(path: Path) -> list[Path]:
+    """Paths from the first column of a CSV file (or the one headed ``path``), relative to the file's folder."""
+    column, files = 0, []
+    try:
+        with open(path, newline="", encoding="utf-8") as lines:
+            reader = csv.reader(lines, strict=True)
+            for row in reader:
+                if reader.line_num == 1 and row and Path(row[-1]).suffix.lower() not in SUFFIXES:
+                    heads = [cell.strip().lower() for cell in row]
+                    column = next(
+                        (i for i, h in enumerate(heads) if h in ("path", "file", "filename", "image")), len(row) - 1
+                    )
+                    continue
+                if not any(cell.strip() for cell in row):
+                    continue
+                if len(row) <= column or Path(row[column].strip()).suffix.lower() not in SUFFIXES:
+                    raise UsageError(f"{path}, line {reader.line_num}: no path of an image in {','.join(row)[:80]!r}")
+                files.append(path.parent / row[column].strip())
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a readable CSV list ({error})") from None
+    if not files:
+        raise UsageError(f"{path}: an empty list")
+    return files
+
+
+def split_files(files: list[Path], source: Path) -> tuple[list[Path], list[Path]]:
+    """A deterministic split by the hash of the file's name: adding a file moves no other."""
+    if len(files) < 2:
+        raise UsageError(f"{source}: one image cannot be split into train and test")
+    order = {f: int(hashlib.sha256(f.name.encode()).hexdigest()[:8], 16) / 2**32 for f in files}
+    test = [f for f in files if order[f] < TEST_SHARE]
+    if not test or len(test) == len(files):
+        test = sorted(files, key=order.__getitem__)[: max(1, round(TEST_SHARE * len(files)))]
+    chosen = set(test)
+    return [f for f in files if f not in chosen], [f for f in files if f in chosen]
+
+
+def _pack(
+    files: list[Path], root: Path, multiple: int, least: int, strict: bool, skipped: list[str], label: str
+) -> FaceSet:
+    images, names = [], []
+    bar = Progress(f"read {label}", len(files), unit="face")
+    with ThreadPoolExecutor() as pool, contextlib.closing(bar):
+        for done, (file, image) in enumerate(zip(files, pool.map(_decode, files), strict=True), 1):
+            bar.advance(done)
+            try:
+                if isinstance(image, UnreadableImage):
+                    raise image
+                height, width = image.shape[1:]
+                if min(height, width) < least:
+                    raise UnreadableImage(f"{file}: {width}x{height} px is smaller than the {least} px that are needed")
+            except UnreadableImage as error:
+                if strict:
+                    pool.shutdown(cancel_futures=True)
+                    raise UsageError(f"{error} (--strict)") from None
+                skipped.append(str(error))
+                continue
+            top, left = height % multiple // 2, width % multiple // 2
+            height, width = height - height % multiple, width - width % multiple
+            images.append(np.ascontiguousarray(image[:, top : top + height, left : left + width]))
+            names.append(unique_name(file, root))
+    return FaceSet.of(images, names)
+
+
+def _decode(file: Path) -> np.ndarray | UnreadableImage:
+    try:
+        return read_image(file)
+    except UnreadableImage as error:
+        return error
+
+
+def unique_name(file: Path, root: Path) -> str:
+    """A face's name: its path below the set without suffix and without train/ or test/, slashes as underscores."""
+    parts = file.relative_to(root).with_suffix("").parts if file.is_relative_to(root) else (file.stem,)
+    return "_".join(parts[1:] if parts[0] in ("train", "test") and len(parts) > 1 else parts)

@@ -1,0 +1,169 @@
+"""The models and images of a plan: from the store where they are there, else computed and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import plugins
+from bench.api.metric import Outputs
+from bench.api.model import Method, Model
+from bench.core.hashing import key_of
+from bench.core.image import downsample, to_float, to_uint8, upsample
+from bench.core.spec import parse
+from bench.core.store import Store
+from bench.errors import CellFailed, Unavailable
+from bench.faces.faceset import Data, FaceSet
+from bench.grid.files import load_weights, read_faces, write_faces
+from bench.grid.inference import apply, checked, degrade
+from bench.grid.recipe import Plan, Recipe
+from bench.grid.resolve import recipe
+from bench.grid.settings import TEST_FACES, Settings
+
+
+class Artefacts:
+    """What cells work on. ``failed``: reasons of failed cells, by "train LABEL"; ``computed`` counts what was made anew."""
+
+    def __init__(
+        self, plan: Plan, data: Data, settings: Settings, store: Store, device: torch.device, failed: dict[str, str]
+    ) -> None:
+        self.plan, self.data, self.settings, self.store, self.device = plan, data, settings, store, device
+        self.failed = failed
+        limit = TEST_FACES.get(settings.preset, 64)
+        self.hr_test = data.hr_test.subset(limit)
+        self.lr_test = data.lr_test.subset(limit) if data.lr_test else None
+        self.shared: dict[Any, Any] = {}  # reference statistics of the metrics
+        self.load_model = lru_cache(maxsize=4)(self._load_model)
+        self.known = lru_cache(maxsize=256)(self._known)
+        self.computed = 0
+
+    def _load_model(self, recipe: Recipe) -> Model:
+        """A model for inference, on the device."""
+        model = dataclasses.replace(recipe, degradation=None).build()
+        if recipe.trains:
+            if not self.store.has("train", recipe.key):
+                raise CellFailed(self.failed.get(f"train {recipe.label}", f"{recipe.label} did not train"))
+            load_weights(model, self.store.path("train", recipe.key) / "model.pt")
+        return model.to(self.device).eval()
+
+    def condition(self, condition: str, method: Recipe) -> Recipe | None:
+        """The degradation behind a condition at the method's scale; None for the real LR."""
+        return self.plan.degraded[condition, method.scale]
+
+    def lr_of(self, recipe: Recipe | None) -> FaceSet:
+        """The LR test faces: degraded once with the run's seed and kept; the real ones for None."""
+        if recipe is None:
+            assert self.lr_test is not None
+            return self.lr_test
+        key = self.lr_key(recipe)
+        if not self.store.has("lr", key):
+            model = self.load_model(recipe)
+            draws = torch.Generator(self.device).manual_seed(self.settings.seed)
+            images = apply(lambda hr: model.infer(hr, draws).clamp(0, 1), self.hr_test, self.device)
+            self.store.put("lr", key, lambda folder: write_faces(folder, self.hr_test.names, images))
+            self.computed += 1
+        return read_faces(self.store.path("lr", key), self.hr_test.names)
+
+    def lr_key(self, recipe: Recipe | None) -> str:
+        if recipe is None:
+            assert self.lr_test is not None
+            return key_of("real", self.lr_test.fingerprint)
+        return key_of("lr", recipe.key, self.hr_test.fingerprint, self.settings.seed, self.settings.device)
+
+    def sr_of(self, method: Recipe, condition: str) -> Path:
+        """The folder of the restored faces."""
+        key = self.sr_key(method, condition)
+        if not self.store.has("sr", key):
+            lr = self.lr_of(self.condition(condition, method))
+            model = self.load_model(method)
+            images = apply(lambda x: checked(model.infer(x), x, method), lr, self.device)
+            self.store.put("sr", key, lambda folder: write_faces(folder, lr.names, images))
+            self.computed += 1
+        return self.store.path("sr", key)
+
+    def finished_sr(self, method: Recipe, condition: str) -> Path | None:
+        """The same, where the cell did not fail."""
+        if f"{method.label} on {condition}" in self.failed:
+            return None
+        return self.sr_of(method, condition)
+
+    def sr_key(self, method: Recipe, condition: str) -> str:
+        return key_of("sr", method.key, self.lr_key(self.condition(condition, method)), self.settings.device)
+
+    # ------------------------------------------------------------ what metrics are given
+
+    def lr_outputs(self, recipe: Recipe) -> Outputs:
+        faces = self.lr_of(recipe)
+        return self._outputs(faces.images(), faces, self.hr_test.images(), recipe.scale)
+
+    def outputs(self, method: Recipe, condition: str, folder: Path) -> Outputs:
+        lr = self.lr_of(self.condition(condition, method))
+        hr: list[np.ndarray] | None
+        if self.condition(condition, method) is not None:
+            hr = self.hr_test.images()
+        elif self.data.truth is not None:
+            known = dict(zip(self.data.truth.names, self.data.truth.images(), strict=True))
+            hr = [known[name] for name in lr.names]
+        else:
+            hr = None
+        sr = read_faces(folder, lr.names).images()
+        if hr is not None and any(a.shape != b.shape for a, b in zip(sr, hr, strict=True)):
+            hr = None
+        outputs = self._outputs(sr, lr, hr, method.scale)
+        outputs.upscale = lambda x: checked(self.load_model(method).infer(x), x, method)
+        if plugins.load("methods", method.name).features is not Method.features:
+            outputs.features = lambda x: self.load_model(method).features(x)  # type: ignore[operator]
+        return outputs
+
+    def method_outputs(self, method: Recipe) -> Outputs:
+        """The method itself and one LR face of the run's size."""
+        face = torch.from_numpy(self.hr_test.images()[0])[None]
+        lr = to_uint8(downsample(to_float(face), method.scale)).numpy()
+        outputs = self._outputs([], FaceSet.of(list(lr), self.hr_test.names[:1], ""), None, method.scale)
+        outputs.upscale = lambda x: checked(self.load_model(method).infer(x), x, method)
+        outputs.parameters = self.load_model(method).parameter_count()
+        return outputs
+
+    def _outputs(self, sr: list[np.ndarray], lr: FaceSet, hr: list[np.ndarray] | None, scale: int) -> Outputs:
+        return Outputs(
+            sr=sr,
+            names=lr.names,
+            lr=lr.images(),
+            hr=hr,
+            reference_hr=self.data.hr_train.images(),
+            reference_lr=self.data.lr_train.images() if self.data.lr_train else None,
+            scale=scale,
+            device=self.device,
+            seed=self.settings.seed,
+            degrade=self.degrade,
+            cache=self.shared,
+            folder=self.store.root / "metrics",
+        )
+
+    def _known(self, spec: str, scale: int) -> Recipe:
+        """The degradation of this name at ``scale``; where it has no such, at that of this run, or its first."""
+        wanted = parse(spec)
+        cls = plugins.load("degradations", wanted.name)
+        if scale not in cls.scales:
+            trained = (r.scale for r in self.plan.trained if r.kind == "degradations" and r.name == wanted.name)
+            scale = next(trained, cls.scales[0])
+        return recipe("degradations", wanted, self.settings, self.data, scale=scale)
+
+    def degrade(self, spec: str, images: torch.Tensor, scale: int = 1, seed: int = 0) -> torch.Tensor:
+        """Outputs.degrade: any degradation that is not trained, or that this run trained.
+
+        One that only makes LR from HR does so from the enlarged image where ``scale`` is 1.
+        """
+        recipe = self.known(spec, scale)
+        if recipe.scale != scale:
+            images = upsample(images, recipe.scale // scale).clamp(0, 1)
+        if recipe.trains and not self.store.has("train", recipe.key):
+            raise Unavailable(
+                f"{recipe.label} was not trained in this run; name it with --conditions or --degradations"
+            )
+        return degrade(self.load_model(recipe), images, seed)

@@ -1,0 +1,133 @@
+"""The cells of a plan as rows of results: each metric of each method under each condition, from the store or anew."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from bench import weights
+from bench.api.metric import Outputs
+from bench.core.files import folder_name, link
+from bench.core.hashing import key_of
+from bench.errors import MissingWeights
+from bench.grid.artefacts import Artefacts
+from bench.grid.failures import outcome
+from bench.grid.files import save_score
+from bench.grid.recipe import Measure, Recipe
+from bench.grid.scores import evaluate, labelled
+
+Rows = list[dict[str, Any]]
+
+
+class Cells:
+    """Rows of results. ``unavailable``: metric -> reason; ``measured``: what no other run repeats, by place and metric.
+
+    ``attempt(cell, work)`` does one cell's work, or records why it failed and gives None.
+    """
+
+    def __init__(self, artefacts: Artefacts, out: Path, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:
+        self.artefacts, self.out, self.attempt = artefacts, out, attempt
+        self.plan, self.store, self.settings = artefacts.plan, artefacts.store, artefacts.settings
+        self.failed = artefacts.failed
+        self.unavailable: dict[str, str] = {}
+        self.measured: dict[str, dict[str, Any]] = {}
+
+    def rows(self, method: Recipe, condition: str) -> Rows:
+        """All metrics of one method under one condition."""
+        head = self.head(method, condition)
+        name = f"{method.label} on {condition}"
+        folder = self.attempt(name, partial(self.artefacts.sr_of, method, condition))
+        measures = [m for m in self.plan.measures if m.metric.about == "sr"]
+        if folder is None:
+            failed = {"status": "failed", "reason": self.failed[name]}
+            return [{**head, "metric": m.label, "direction": m.metric.direction, **failed} for m in measures]
+        key = self.artefacts.sr_key(method, condition)
+        outputs = lru_cache(maxsize=1)(lambda: self.artefacts.outputs(method, condition, folder))
+        place = self.place(method, condition)
+        return [row for m in measures for row in self.score(m, head, f"{m.label} of {name}", key, outputs, place)]
+
+    def degradation_rows(self) -> Rows:
+        """Metrics of LR faces against the real LR: once for each condition and each learned degradation, no method."""
+        learned = {r.label: r for r in self.plan.trained if r.kind == "degradations"}
+        known = {label: recipe for (label, _), recipe in self.plan.degraded.items() if recipe is not None}
+        rows: Rows = []
+        for label, recipe in {**known, **learned}.items():
+            key, given = self.artefacts.lr_key(recipe), partial(self.artefacts.lr_outputs, recipe)
+            for measure in self.plan.measures:
+                if measure.metric.about == "lr":
+                    name = f"{measure.label} of {label}"
+                    rows += self.score(measure, self.head(None, label), name, key, given)
+        return rows
+
+    def method_rows(self, method: Recipe) -> Rows:
+        """Metrics of a method itself, whatever it is tested on."""
+        key, given = key_of(method.key, self.settings.device), partial(self.artefacts.method_outputs, method)
+        rows: Rows = []
+        for measure in self.plan.measures:
+            if measure.metric.about == "method":
+                name = f"{measure.label} of {method.label}"
+                rows += self.score(measure, self.head(method, ""), name, key, given, method.folder)
+        return rows
+
+    def head(self, method: Recipe | None, condition: str) -> dict[str, Any]:
+        """The columns that say what a row is about."""
+        return {
+            "method": method.name if method else "",
+            "variant": method.variant if method else "",
+            "degradation": method.degradation.label if method and method.degradation else ("" if method else condition),
+            "condition": condition,
+            "seed": self.settings.seed,
+        }
+
+    def place(self, method: Recipe, condition: str) -> str:
+        """A cell's folder below images/ and figures/METRIC/."""
+        return f"{method.folder}/{folder_name(condition)}"
+
+    def score(
+        self,
+        measure: Measure,
+        head: dict[str, Any],
+        name: str,
+        key: str,
+        outputs: Callable[[], Outputs],
+        place: str = "",
+    ) -> Rows:
+        """One metric of one cell, from the store where it is there; its pictures go to figures/METRIC/``place``."""
+        base = {**head, "metric": measure.label, "direction": measure.metric.direction}
+        if measure.label in self.unavailable:
+            return [{**base, "status": "unavailable", "reason": self.unavailable[measure.label]}]
+        try:
+            kept = self.kept(measure, key, outputs, place)
+        except Exception as error:
+            status, reason = outcome(error, name, self.out / "log" / "errors.txt")
+            if isinstance(error, MissingWeights):
+                self.unavailable[measure.label] = reason
+            if status == "failed":
+                self.failed[name] = reason
+            return [{**base, "status": status, "reason": reason}]
+        return labelled(base, kept["rows"], measure.label, kept["protocol"], seconds=kept["seconds"])
+
+    def kept(self, measure: Measure, key: str, outputs: Callable[[], Outputs], place: str) -> dict[str, Any]:
+        """What the store holds of a metric of one cell, computed where it is not there."""
+        artefacts, data = self.artefacts, self.artefacts.data
+        files = [weights.file_hash(w) for w in measure.metric.required_weights()]
+        references = [data.train_fingerprint, data.hr_test.fingerprint]
+        bases = [artefacts.known(spec, 1).key for spec in measure.metric.degradations()]
+        key = key_of("score", measure.key, key, references, files, bases, self.settings.seed)
+        if not self.store.has("score", key):
+            begin = time.monotonic()
+            rows, protocol, score = evaluate(measure.metric, measure.label, outputs())
+            value = {"rows": rows, "protocol": protocol, "seconds": round(time.monotonic() - begin, 3)}
+            self.store.put("score", key, lambda folder: save_score(folder, value, score))
+            artefacts.computed += 1
+        folder = self.store.path("score", key)
+        kept: dict[str, Any] = json.loads((folder / "score.json").read_text())
+        if kept.get("measured"):
+            self.measured.setdefault(place, {})[measure.label] = kept["measured"]
+        for file in (folder / "figures").glob("*"):
+            link(file, self.out / "figures" / measure.label / place / file.name)
+        return kept

@@ -1,0 +1,84 @@
+"""What a plan is made of: recipes of models, measures, and the plan itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from bench import plugins
+from bench.api.metric import Metric
+from bench.api.model import Model
+from bench.core.files import folder_name
+from bench.core.spec import override
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made; picklable, and complete: the same recipe gives the same model.
+
+    ``label`` names it in folders and tables. ``degradation``: what a method trains on. ``key``: the hash of the trained
+    (or untrained) model, of everything it depends on.
+    """
+
+    kind: str  # methods or degradations
+    name: str
+    label: str
+    variant: str  # options other than the degradation, as written
+    params: Any
+    scale: int
+    hr_size: int
+    degradation: Recipe | None
+    trains: bool
+    key: str
+    plugin_files: tuple[str, ...] = ()
+
+    def build(self) -> Model:
+        """A new model, untrained, on the CPU."""
+        plugins.use(*self.plugin_files)
+        degradation = self.degradation.build() if self.degradation else None
+        return plugins.load(self.kind, self.name)(
+            self.params, scale=self.scale, hr_size=self.hr_size, degradation=degradation
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: the parameters as plain values, since a local plugin's classes do not unpickle."""
+        return {**vars(self), "params": dataclasses.asdict(self.params)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        plugins.use(*state["plugin_files"])
+        blank = plugins.load(state["kind"], state["name"]).Params()
+        vars(self).update({**state, "params": override(blank, state["params"], state["name"])})
+
+    @property
+    def folder(self) -> str:
+        """The label as a folder's name."""
+        return folder_name(self.label)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric with its parameters. ``asked``: named with --metrics, so its absence counts as a failure."""
+
+    label: str
+    metric: Metric
+    key: str
+    asked: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    methods: tuple[Recipe, ...]
+    conditions: tuple[str, ...]
+    degraded: dict[tuple[str, int], Recipe | None]  # by condition and scale; None: the real LR
+    measures: tuple[Measure, ...]
+    versions: tuple[Recipe, ...] = ()  # degradations that metrics make versions of faces with
+
+    @property
+    def trained(self) -> list[Recipe]:
+        """Models to train, degradations before the methods that need them."""
+        found: dict[str, Recipe] = {}
+        for recipe in (*(r for m in self.methods for r in (m.degradation, m)), *self.degraded.values(), *self.versions):
+            if recipe and recipe.trains:
+                found.setdefault(recipe.key, recipe)
+        return list(found.values())

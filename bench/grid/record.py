@@ -1,0 +1,153 @@
+"""run.json: everything that a number of a run depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import __version__, plugins
+from bench.core.hashing import version
+from bench.faces.faceset import Data, FaceSet
+from bench.grid.recipe import Plan, Recipe
+from bench.grid.settings import Settings
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run knows of itself at its end."""
+
+    command: str
+    started: str
+    begin: float  # time.monotonic() at the start
+    settings: Settings
+    device: torch.device
+    plan: Plan
+    data: Data
+    tested: dict[str, FaceSet | None]  # hr, lr: the test faces that were used
+    training: dict[str, dict[str, Any]]  # recipe key -> training.json
+    measured: dict[str, dict[str, Any]]  # method's folder -> metric -> what no other run repeats
+    failed: dict[str, str]  # cell -> reason
+    unavailable: dict[str, str]  # metric -> reason
+
+    @property
+    def failures(self) -> list[dict[str, str]]:
+        return [{"cell": cell, "reason": reason} for cell, reason in self.failed.items()]
+
+
+def identity(facts: Facts) -> dict[str, Any]:
+    """What the report shows of the settings, in sorted form: another spelling of the same command is the same."""
+    names = {"methods": [m.label for m in facts.plan.methods], "conditions": facts.plan.conditions}
+    return {
+        **command_settings(facts),
+        **names,
+        "degradations": "",
+        "metrics": [m.label for m in facts.plan.measures],
+    }
+
+
+def command_settings(facts: Facts) -> dict[str, Any]:
+    skip = ("out", "fresh", "quiet", "checkpoint_every")
+    return {k: v for k, v in dataclasses.asdict(facts.settings).items() if k not in skip}
+
+
+def record(facts: Facts, key: str) -> dict[str, Any]:
+    """run.json: everything that a number of this run depends on."""
+    packages = (
+        "torch",
+        "torchvision",
+        "lightning-fabric",
+        "pyiqa",
+        "lpips",
+        "pytorch-fid",
+        "geomloss",
+        "numpy",
+        "pandas",
+    )
+    data = {"name": "embedded procedural faces" if facts.settings.hr is None else Path(facts.settings.hr).name}
+    for what, train in (("hr", facts.data.hr_train), ("lr", facts.data.lr_train)):
+        test = facts.tested[what]
+        if train is not None and test is not None:
+            data[what] = {  # type: ignore[assignment]
+                "source": train.source, "train": len(train), "test": len(test), "size": train.extent,
+                "fingerprint": f"{train.fingerprint}+{test.fingerprint}",
+            }  # fmt: skip
+    data["skipped"] = facts.data.skipped  # type: ignore[assignment]
+    return {
+        "key": key,
+        "command": facts.command,
+        "preset": facts.settings.preset,
+        "budget": f"{facts.settings.budget:g} s" if facts.settings.budget else None,
+        "seed": facts.settings.seed,
+        "device": device_name(facts.device),
+        "precision": facts.settings.precision,
+        "settings": command_settings(facts),
+        "versions": {
+            "face-sr-bench": __version__,
+            "python": sys.version.split()[0],
+            **{p: version(p) for p in packages},
+        },
+        "git": git_commit(),
+        "started": facts.started,
+        "seconds": round(time.monotonic() - facts.begin, 1),
+        "data": data,
+        "methods": [describe(facts, m) for m in facts.plan.methods],
+        "degradations": [describe(facts, r) for r in facts.plan.trained if r.kind == "degradations"],
+        "conditions": list(facts.plan.conditions),
+        "metrics": [m.label for m in facts.plan.measures],
+        "failed": facts.failures,
+        "unavailable": facts.unavailable,
+        "notes": [*plugins.catalogue().problems, *training_notes(facts)],
+    }
+
+
+def training_notes(facts: Facts) -> list[str]:
+    """What trainings had to say, by the model's label."""
+    trained = ((r.label, facts.training.get(r.key) or {}) for r in facts.plan.trained)
+    return [f"{label}: {note}" for label, training in trained for note in training.get("notes", [])]
+
+
+def describe(facts: Facts, recipe: Recipe) -> dict[str, Any]:
+    training = facts.training.get(recipe.key)
+    return {
+        "label": recipe.label,
+        "name": recipe.name,
+        "variant": recipe.variant,
+        "degradation": recipe.degradation.label if recipe.degradation else "",
+        "scale": recipe.scale,
+        "parameters": training["parameters"] if training else None,
+        "images": recipe.folder,
+        "checkpoint": f"checkpoints/{recipe.folder}.pt" if training else None,
+        "key": recipe.key,
+        "params": dataclasses.asdict(recipe.params),
+        "training": training,
+        "measured": facts.measured.get(recipe.folder, {}),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def git_commit() -> str | None:
+    """The commit of the harness's own checkout, with + where it has changes; None for an installed package."""
+    try:
+        root = ["git", "-C", str(plugins.HERE.parent)]
+        inside = subprocess.run(
+            [*root, "ls-files", "--error-unmatch", "bench/plugins.py"], capture_output=True, timeout=5
+        )
+        if inside.returncode:
+            return None
+        commit = subprocess.run([*root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5)
+        dirty = subprocess.run([*root, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return commit.stdout.strip() + ("+" if dirty.stdout.strip() else "") or None

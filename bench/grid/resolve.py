@@ -1,0 +1,135 @@
+"""From a name with options to a model's recipe or a metric: the only code on presets, variants and brackets."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from bench import plugins
+from bench.api.model import Model
+from bench.core.hashing import key_of, source_hash, version
+from bench.core.spec import Spec, nearest, override, parse, parse_list
+from bench.errors import UsageError
+from bench.faces.faceset import Data
+from bench.grid.recipe import Measure, Recipe
+from bench.grid.settings import PRESETS, Settings
+
+RESERVED = ("variant", "degradation", "scale")  # options of every model that are not its Params
+LOOP = ("training.loop", "training.step", "training.sampler", "training.augment", "api.model", "faces.faceset")
+
+
+def expand(kind: str, text: str) -> list[Spec]:
+    """Names as typed; ``all`` is every plugin that runs without options, ``variant=all`` every variant."""
+    specs: list[Spec] = []
+    for spec in parse_list(text):
+        if spec.name == "all":
+            specs += [Spec(n) for n in plugins.names(kind) if plugins.load(kind, n).in_all]
+        elif spec.get("variant") == "all":
+            rest = spec.without("variant")
+            specs += [rest.adding(variant=v) for v in plugins.load(kind, spec.name).variants] or [rest]
+        else:
+            specs.append(spec)
+    return list(dict.fromkeys(specs))
+
+
+def variant_of(cls: Any, spec: Spec) -> dict[str, Any]:
+    """The options that the variant in brackets stands for. Raises UsageError for an unknown one."""
+    name = spec.get("variant")
+    if name and name not in cls.variants:
+        raise UsageError(f"{spec.name}: no variant {name!r}{nearest(name, cls.variants)}")
+    return dict(cls.variants[name]) if name else {}
+
+
+def parameters(cls: Any, spec: Spec, preset: str) -> Any:
+    """A plugin's parameters: its defaults (the paper's), then the variant, then the preset, then the brackets."""
+    reserved = [name for name in RESERVED if name not in {f.name for f in dataclasses.fields(cls.Params)}]
+    variant = {k: v for k, v in variant_of(cls, spec).items() if k not in reserved}
+    params = override(cls.Params(), variant, f"{spec.name}, variant {spec.get('variant')}")
+    if preset == "quick":
+        params = override(params, cls.quick, f"{spec.name}, quick preset")
+    return override(params, dict(spec.without(*reserved).options), spec.name)
+
+
+def scale_of(cls: Any, spec: Spec) -> int:
+    """The scale that the brackets, the variant or the plugin say. Raises UsageError for one that it has not."""
+    known = cls.scales_for(parameters(cls, spec, ""))
+    text = str(spec.get("scale") or variant_of(cls, spec).get("scale") or known[0])
+    if text not in map(str, known):
+        raise UsageError(f"{spec.name}: scale {text} is not one of {', '.join(map(str, known))}")
+    return int(text)
+
+
+def untrained(cls: Any, spec: Spec, preset: str, degradation: Model | None = None) -> Model:
+    """A model with these options, without data or weights, on the CPU."""
+    return cls(parameters(cls, spec, preset), scale=scale_of(cls, spec), degradation=degradation)
+
+
+def from_saved(cls: Any, spec: Spec, saved: dict[str, Any]) -> Model:
+    """A model with the parameters that a file of weights holds; the brackets change what they name."""
+    params = override(cls.Params(), saved["params"], spec.name)
+    params = override(params, dict(spec.without(*RESERVED).options), spec.name)
+    return cls(params, scale=saved["scale"], hr_size=saved["hr_size"])
+
+
+def recipe(
+    kind: str,
+    spec: Spec,
+    settings: Settings,
+    data: Data,
+    *,
+    degradation: Spec | None = None,
+    scale: int | None = None,
+) -> Recipe:
+    """Resolve a model's name with options. ``degradation``: what a method trains on, unless its brackets say."""
+    if settings.preset not in PRESETS:
+        raise UsageError(f"--preset {settings.preset}{nearest(settings.preset, PRESETS)}")
+    cls = plugins.load(kind, spec.name)
+    params = parameters(cls, spec, settings.preset)
+    scale = scale or scale_of(cls, spec)
+    base, trains = None, cls.trains()
+    if kind == "methods" and trains:
+        given = spec.get("degradation") or (str(degradation) if degradation else "")
+        base_spec = parse(given or variant_of(cls, spec).get("degradation") or cls.default_degradation)
+        base = recipe("degradations", base_spec, settings, data, scale=scale)
+    elif spec.get("degradation"):
+        raise UsageError(f"{spec.name} is not trained, so it takes no degradation")
+    hr_size = data.hr_train.size
+    if trains and "lr_real" in cls.needs_for(params) and data.lr_train is None:
+        raise UsageError(f"{spec.name} learns from real LR faces; give them with --lr")
+    if hr_size % scale:
+        hr_size -= hr_size % scale
+    path = plugins.source_file(kind, spec.name)
+    depends: list[Any] = [kind, spec.name, dataclasses.asdict(params), scale, source_hash(path) if path else ""]
+    depends.append(cls.fingerprint(params, scale))
+    if trains:
+        core = [source_hash(plugins.HERE / f"{module.replace('.', '/')}.py") for module in LOOP]
+        depends += [hr_size, data.train_fingerprint, settings.seed, settings.budget]
+        depends += [settings.precision, settings.device, settings.devices, settings.compile]
+        depends += [version("torch"), core, base.key if base else None]
+    rest = spec.without("degradation")
+    words = [v if k == "variant" else f"{k}={v}" for k, v in rest.options]
+    label = str(rest)
+    if base and str(parse(cls.default_degradation)) != base.label:
+        label = str(rest.adding(degradation=base.label))
+    return Recipe(
+        kind, spec.name, label, ",".join(words), params, scale, hr_size, base, trains, key_of(*depends),
+        tuple(plugins.local_files()),
+    )  # fmt: skip
+
+
+def measures(text: str, preset: str) -> list[Measure]:
+    """The metrics named, ``all`` of them, or the default ones."""
+    found = []
+    if text and text != "all":
+        specs = [(s, True) for s in parse_list(text)]
+    else:
+        specs = [(Spec(n), text == "all") for n in plugins.names("metrics")]
+    for spec, asked in specs:
+        cls = plugins.load("metrics", spec.name)
+        if not text and not cls.default:
+            continue
+        metric = cls(parameters(cls, spec, preset))
+        path = plugins.source_file("metrics", spec.name)
+        key = key_of(spec.name, dataclasses.asdict(metric.params), source_hash(path) if path else "")
+        found.append(Measure(str(spec), metric, key, asked))
+    return found

@@ -1,0 +1,1 @@
+"""Parts that papers share, for plugins to build on."""

@@ -1,0 +1,5 @@
+"""Pretrained files that metrics and losses need: a folder of them, checked. Nothing downloads unasked."""
+
+from bench.weights.files import check, file_hash, find, load, manifest, path, store
+
+__all__ = ["check", "file_hash", "find", "load", "manifest", "path", "store"]
