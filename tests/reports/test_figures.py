@@ -10,7 +10,7 @@ import scipy.stats
 from bench.reports import figures, html, text
 from bench.reports.contents import contents, summary
 from bench.reports.cost import si
-from test_reports import Links, picture, row
+from made_reports import Links, picture, row
 
 METHODS = {"bicubic": 0.0, "lanczos": 0.02, "edge_net": 2.0, "twin": 2.0}
 FACES = 24

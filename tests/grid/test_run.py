@@ -12,7 +12,7 @@ import torch
 
 from bench.api.results import COLUMNS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def table(out: Path) -> pd.DataFrame:

@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from bench.metrics.smoothness import Smoothness
+from degraded import outputs, smoothed
 from scipy.optimize import linear_sum_assignment
-from test_consistency import outputs, smoothed
 
 from bench.core.spec import override
 from bench.errors import Unavailable

@@ -9,7 +9,7 @@ from conftest import smooth_images
 
 from bench.core.image import read_image, write_image
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "methods", "--json"], ["weights", "list"]])
