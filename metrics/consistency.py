@@ -1,7 +1,7 @@
 """Consistency under degradation: how far a method's outputs lie apart for degraded versions of one face."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class Consistency(bench.Metric):
     table = "consistency"
     parts = {"": "between", "psnr": "PSNR", "psnr_to_clean": "PSNR to clean"}
     part_decimals = {"sensitivity": 3, "relative": 3}
-    headlines = ("", "relative")
+    headlines: ClassVar[tuple[str, ...]] = ("", "relative")
     needs = ("lr", "upscale", "degrade")
     Params = Params  # type: ignore[assignment]
     unit = "RMS difference (0-255, RGB)"

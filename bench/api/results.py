@@ -16,7 +16,6 @@ TYPES = {
     "reason": "str", "protocol": "str", "seconds": "float64", "seed": "int64",
 }  # fmt: skip
 COLUMNS = tuple(TYPES)
-EMPTY = {"str": "", "int64": 0, "float64": float("nan")}
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -24,10 +23,8 @@ def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    for column, kind in TYPES.items():
-        values = table[column]
-        table[column] = (values if kind == "float64" else values.fillna(EMPTY[kind])).astype(kind)
-    return table
+    empty = {column: "" if kind == "str" else 0 for column, kind in TYPES.items() if kind != "float64"}
+    return table.fillna(empty).astype(TYPES)
 
 
 def write_table(out: Path, rows: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,9 @@ def _degradation_seed(cls: type[Degradation]) -> None:
 
 
 def _parameters(cls: Any) -> None:
-    assert dataclasses.is_dataclass(cls.Params), "Params is no dataclass"
-    assert cls.Params.__dataclass_params__.frozen, "Params is not frozen"
+    how = getattr(cls.Params, "__dataclass_params__", None)
+    assert how, "Params is no dataclass"
+    assert how.frozen, "Params is not frozen"
     for variant in ({}, *({"variant": name} for name in cls.variants)):
         for preset in ("paper", "quick"):
             resolve.parameters(cls, Spec(cls.__name__).adding(**variant), preset)
@@ -100,10 +102,9 @@ def _trains(cls: Any) -> None:
         bicubic = _model(plugins.load("degradations", "bicubic")) if issubclass(cls, Method) else None
         model = _model(cls, bicubic)
         if cls.stages is not Model.stages:
-            stages = model.stages
-            model.stages = lambda: [
-                dataclasses.replace(s, steps=min(s.steps, 2), batch_size=min(s.batch_size, 4)) for s in stages()
-            ]
+            whole = model.stages
+            short = partial(dataclasses.replace, batch_size=4)
+            setattr(model, "stages", lambda: [short(stage, steps=min(stage.steps, 2)) for stage in whole()])  # noqa: B010
         return model
 
     with tempfile.TemporaryDirectory() as folder:

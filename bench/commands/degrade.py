@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from bench.api.model import Degradation
 from bench.commands.images import convert, pairs
 from bench.commands.models import ready
 from bench.core.device import resolve_device
@@ -24,6 +25,7 @@ def command(
 ) -> int:
     target = resolve_device(device)
     model = ready("degradations", name, weights).to(target).eval()
+    assert isinstance(model, Degradation)
     if show:
         picture = model.picture()
         if picture is None:
