@@ -123,6 +123,18 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--budget", type=duration, metavar="TIME", help="wall time for all training together: 90s, 3m, 1h")
     sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--condition-seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of test conditions and metrics; default: 0, for any --seed",
+    )
+    sub.add_argument(
+        "--store",
+        metavar="DIR",
+        help="what runs share: trained models, images, scores; default: $BENCH_STORE, else .bench",
+    )
     sub.add_argument("--device", default="auto", help="auto, cpu or cuda")
     sub.add_argument("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to train on")
     sub.add_argument("--precision", default="auto", help="auto, bf16 or fp32")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
-import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -15,7 +14,9 @@ from typing import Any
 import pluggy
 
 from bench import hookspecs
+from bench.core.imports import import_file
 from bench.core.literals import literals, source_of
+from bench.core.source import Source, reach
 from bench.core.spec import nearest
 from bench.errors import UsageError
 
@@ -123,23 +124,6 @@ def catalogue() -> Catalogue:
     return result
 
 
-def import_file(path: Path) -> Any:
-    """Import a local plugin file under a name of its own."""
-    name = f"bench_plugin_{path.stem}"
-    module = sys.modules.get(name)
-    if module is None or getattr(module, "__file__", None) != str(path):
-        loader = importlib.util.spec_from_file_location(name, path)
-        assert loader and loader.loader
-        module = importlib.util.module_from_spec(loader)
-        sys.modules[name] = module
-        try:
-            loader.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return module
-
-
 def _collect_file(result: Catalogue, path: Path) -> None:
     """A file with hooks offers what they name; a file without offers its plugin classes, under their own names."""
     module = import_file(path)
@@ -201,6 +185,12 @@ def source_file(kind: str, name: str) -> Path | None:
         return Path(inspect.getfile(found.target))
     except (TypeError, OSError):
         return None
+
+
+def source(kind: str, name: str, wanted: Iterable[str] | None = None) -> Source:
+    """The code that a plugin's class depends on; ``wanted``: by these of its members alone."""
+    file, target = source_file(kind, name), load(kind, name)
+    return reach(file, target.__name__, wanted) if file else Source()
 
 
 def facts(kind: str, name: str) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import bench
 from bench import weights
-from bench.core.files import write_atomically
+from bench.core.files import read_sealed, write_sealed
 from bench.kit.offline import standing_in
 
 KEPT = 50_000  # reference images whose features are kept; mean and covariance are of all
@@ -79,13 +78,12 @@ class Statistics:
             self.parts = [np.concatenate(self.parts)]
         return self.parts[0]
 
-    def write(self, file: Path) -> None:
+    def write(self, stream: IO[bytes]) -> None:
         scatter = self.scatter if self.n > self.dims else np.empty(0)  # of few images the features say it all
-        with open(file, "wb") as stream:
-            np.savez(stream, n=self.n, mean=self.mean, scatter=scatter, features=self.features)
+        np.savez(stream, n=self.n, mean=self.mean, scatter=scatter, features=self.features)
 
     @classmethod
-    def read(cls, file: Path) -> Statistics:
+    def read(cls, file: IO[bytes]) -> Statistics:
         with np.load(file, allow_pickle=False) as saved:
             found = cls(saved["mean"].size, int(saved["n"]), [saved["features"]])
             found.mean, found.scatter = saved["mean"], saved["scatter"]
@@ -160,15 +158,15 @@ def of_reference(outputs: bench.Outputs, name: str, dims: int = 2048, compiled: 
     def make() -> Statistics:
         file = None
         if outputs.folder is not None:
-            content = digest(images, weights.file_hash("inception-fid"))
-            file = outputs.folder / f"inception-{dims}-{content}.npz"
-            if file.is_file():
-                return Statistics.read(file)
+            which = digest(images, weights.file_hash("inception-fid"))
+            file = outputs.folder / f"inception-{dims}-{which}.npz"
+            if content := read_sealed(file):
+                return Statistics.read(content)
         found = Statistics(dims, limit=KEPT)
         for rows in chunks(part for _, part in batches(outputs, images, dims, compiled)):
             found.add(rows)
         if file is not None:
-            write_atomically(file, found.write)
+            write_sealed(file, found.write)
         return found
 
     return outputs.keep(("inception", name, dims), make)

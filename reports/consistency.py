@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bench.core.files import folder_name
+
 from .figures import chart
 from .pictures import embedded
 from .tables import FAMILIES, Table, competitor, family, split
@@ -72,7 +74,7 @@ def robustness(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str
             for condition in wanted:
                 faces: dict[str, dict[str, dict[str, dict[str, str]]]] = {}  # face -> row -> column -> picture
                 for model in record["methods"]:
-                    place = folder / "figures" / metric / model["images"] / condition.replace("/", "_")
+                    place = folder / "figures" / folder_name(metric) / model["images"] / folder_name(condition)
                     listed = place / "figures.json"
                     for picture in json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else []:
                         if picture["group"] not in faces and len(faces) == FACES:

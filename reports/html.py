@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.core.files import folder_name
+
 from . import consistency
 from .contents import Contents, contents, summary
 from .figures import rank_plot, shade, stroke
@@ -153,7 +155,7 @@ def grids(runs: list[Path], records: list[dict[str, Any]], rows: list[dict[str, 
     found = []
     for folder, record in zip(runs, records, strict=True):
         for condition in record["conditions"]:
-            place = condition.replace("/", "_")
+            place = folder_name(condition)
             columns = [("LR", folder / "images" / "lr" / place)]
             columns += [(m["label"], folder / "images" / m["images"] / place) for m in record["methods"]]
             if truth_is_known(condition, record, rows):

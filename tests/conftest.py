@@ -35,6 +35,13 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path, monkeypatch) -> Path:
+    """Each test has a store of its own."""
+    monkeypatch.setenv("BENCH_STORE", str(tmp_path / ".bench"))
+    return tmp_path / ".bench"
+
+
 @pytest.fixture
 def bench(capsys, monkeypatch):
     """Call a command in this process: bench("list", "methods") -> (exit code, output, errors)."""

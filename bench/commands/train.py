@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.core.files import link
 from bench.errors import UsageError
+from bench.grid.files import show_weights
 from bench.grid.run import Run
 from bench.grid.settings import Settings
 
@@ -20,6 +20,7 @@ def command(method: str, out: str, line: str, **options: Any) -> int:
     whole.check_weights()
     if whole.failed:  # without the method, what it is trained on is of no use
         raise UsageError(next(iter(whole.failed.values())))
+    whole.remember()
     for recipe in whole.plan.trained:
         whole.attempt(f"train {recipe.label}", partial(whole.train, recipe))
     wanted = whole.plan.methods[0]
@@ -29,6 +30,6 @@ def command(method: str, out: str, line: str, **options: Any) -> int:
         print(f"failed: {cell}: {reason}", file=sys.stderr)
     if whole.failed:
         return 1
-    link(whole.store.path("train", wanted.key) / "model.pt", Path(out))
+    show_weights(whole.store.path("train", wanted.weights), wanted, Path(out))
     print(f"{out}: weights of {wanted.label}")
     return 0

@@ -1,11 +1,10 @@
-"""What enters a key: content, the source of plugins, versions of packages."""
+"""Hashes of what enters a key: values, files, versions of packages. What enters which key: docs/keys.md."""
 
 from __future__ import annotations
 
-import ast
+import dataclasses
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -15,43 +14,7 @@ from typing import Any
 def key_of(*parts: Any) -> str:
     """16 hex digits that depend on the content of ``parts``, not on the order of dictionary keys."""
     text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def source_hash(path: Path) -> str:
-    """Hash of a plugin's source: its file and the project files that it imports, comments and layout left out."""
-    seen: dict[Path, str] = {}
-    pending = [path]
-    while pending:
-        file = pending.pop()
-        if file not in seen and file.is_file():
-            seen[file], imported = _parsed(file, file.stat().st_mtime_ns)
-            pending += imported
-    return key_of(sorted(seen.values()))
-
-
-@cache
-def _parsed(file: Path, changed: int) -> tuple[str, list[Path]]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), _imports(tree, file)
-
-
-def _imports(tree: ast.AST, file: Path) -> list[Path]:
-    """Files of ``from .x import y`` beside the plugin and of ``from bench.x import y``."""
-    home = Path(__file__).parent.parent
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            names = [a.name for a in node.names]
-            if node.level == 1:
-                folder, module = file.parent, node.module
-            elif node.level == 0 and node.module and node.module.split(".")[0] == "bench":
-                folder, module = home, ".".join(node.module.split(".")[1:]) or None
-            else:
-                continue
-            stems = [module.replace(".", "/")] if module else names
-            found += [folder / f"{stem}.py" for stem in stems]
-    return [f for f in found if f.is_file()]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @cache
@@ -63,15 +26,47 @@ def version(package: str) -> str:
 
 
 def content_hash(file: Path) -> str:
-    """The SHA-256 of a file, 64 hex digits; read again only where its size or time of change is another."""
+    """The SHA-256 of a file, 64 hex digits; read again only where its size, times or place on the disk are others."""
     status = file.stat()
-    return _sha256(file, status.st_mtime_ns, status.st_size)
+    return _sha256(file, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 @cache
-def _sha256(file: Path, changed: int, size: int) -> str:
+def _sha256(file: Path, *signature: int) -> str:
     with open(file, "rb") as stream:
         digest = hashlib.sha256()
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def tree_hash(folder: Path) -> str:
+    """A hash of the names and contents of all files below a folder."""
+    files = sorted(f for f in folder.rglob("*") if f.is_file())
+    return key_of([[str(f.relative_to(folder)), content_hash(f)] for f in files])
+
+
+def values(params: Any) -> dict[str, Any]:
+    """The fields of a dataclass as plain values; of a file that one names (``Path``, ``bench.File``) its content.
+
+    A text that is the path of a file stands for its content too.
+    """
+    return {f.name: _value(getattr(params, f.name)) for f in dataclasses.fields(params)}
+
+
+def _value(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return values(value)
+    if isinstance(value, tuple | list):
+        return [_value(v) for v in value]
+    if isinstance(value, Path) or (isinstance(value, str) and value and ("." in value or "/" in value)):
+        path = Path(value)
+        try:
+            if path.is_file():
+                return f"{path.suffix} {content_hash(path)[:16]}"
+            if path.is_dir() and path != Path(".") and (isinstance(value, Path) or "/" in value):
+                return tree_hash(path)
+        except OSError:
+            pass
+        return str(value)
+    return value

@@ -1,5 +1,6 @@
 """One image reader, one resize, one writer."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from bench.errors import UnreadableImage
 
+# Faces are read-only, so that no plugin changes them for the others; torch warns of tensors on them that nobody writes to.
+warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
@@ -35,11 +38,11 @@ def read_image(path: str | Path) -> np.ndarray:
     return array.transpose(2, 0, 1)
 
 
-def write_image(path: str | Path, image: np.ndarray | Tensor) -> None:
-    """Write (3, H, W), uint8 or float in [0, 1], as a file of the suffix's format."""
+def write_image(path: str | Path, image: np.ndarray | Tensor, form: str | None = None) -> None:
+    """Write (3, H, W), uint8 or float in [0, 1], as a file of the suffix's format, or of ``form``."""
     if isinstance(image, Tensor):
         image = (to_uint8(image) if image.is_floating_point() else image).cpu().numpy()
-    Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(path)
+    Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(path, form)
 
 
 def to_uint8(images: Tensor) -> Tensor:

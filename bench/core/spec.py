@@ -13,6 +13,10 @@ from typing import Any
 from bench.errors import UsageError
 
 
+class File(str):
+    """The type of a parameter that names a file: its path, empty for none. What is in the file enters every key."""
+
+
 @dataclass(frozen=True)
 class Spec:
     """A plugin's name and its options, sorted: two spellings of one thing are equal."""
@@ -170,4 +174,6 @@ def describe(hint: Any) -> str:
         return " | ".join("none" if a is type(None) else describe(a) for a in arguments)
     if origin is tuple:
         return "values joined by +"
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text", File: "a path"}.get(
+        hint, str(hint)
+    )

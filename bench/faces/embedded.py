@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.core.hashing import key_of
+from bench.core.store import Store
 from bench.faces.faceset import Data, FaceSet
 from bench.faces.packed import pack, unpack
 from bench.faces.procedural import portrait
@@ -14,13 +16,25 @@ IDENTITIES = {"train": 192, "wild": 96, "test": 64}  # disjoint people
 PER_IDENTITY = {"train": 4, "wild": 4, "test": 1}
 
 
-def embedded(cache: Path | None = None) -> Data:
+def embedded(store: Store | None = None) -> Data:
     """Procedural faces: 768 HR and 384 unpaired wild LR to train on, 64 and 64 to test on, the latter with ground truth."""
-    files = [cache / f"embedded-{portrait.VERSION}-{part}.safetensors" for part in ("hr", "lr")] if cache else []
-    if files and all(f.exists() for f in files):
-        hr_train, hr_test = unpack(files[0], "embedded")
-        lr_train, lr_test, truth = unpack(files[1], "embedded wild", ("train", "test", "truth"))
-        return Data(hr_train, hr_test, lr_train, lr_test, truth)
+    if store is None:
+        return _drawn()
+    key = key_of("embedded", portrait.VERSION)
+    folder = store.obtain("faces", key, _write, "the embedded faces")
+    hr_train, hr_test = unpack(folder / "hr.safetensors", "embedded")
+    lr_train, lr_test, truth = unpack(folder / "lr.safetensors", "embedded wild", ("train", "test", "truth"))
+    return Data(hr_train, hr_test, lr_train, lr_test, truth)
+
+
+def _write(folder: Path) -> None:
+    data = _drawn()
+    pack(folder / "hr.safetensors", data.hr_train, data.hr_test)
+    assert data.lr_train and data.lr_test
+    pack(folder / "lr.safetensors", data.lr_train, data.lr_test, data.truth)
+
+
+def _drawn() -> Data:
     sets = {}
     for seed, (split, count) in enumerate(
         [("train", "train"), ("test", "test"), ("wild", "wild"), ("wild_test", "test")]
@@ -30,7 +44,4 @@ def embedded(cache: Path | None = None) -> Data:
         sets[split] = FaceSet.of(list(images), names, "embedded")
         if split.startswith("wild"):
             sets[f"{split}_lr"] = FaceSet.of(list(portrait.wild(images, 4, seed=seed)), names, "embedded wild")
-    if files:
-        pack(files[0], sets["train"], sets["test"])
-        pack(files[1], sets["wild_lr"], sets["wild_test_lr"], sets["wild_test"])
     return Data(sets["train"], sets["test"], sets["wild_lr"], sets["wild_test_lr"], sets["wild_test"])

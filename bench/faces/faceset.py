@@ -14,18 +14,13 @@ class FaceSet:
     """Faces in a fixed order: one (n, 3, H, W) uint8 tensor for each size that occurs.
 
     ``names[i]`` is the face at ``places[i]``: (name, size of its bucket, row in it).
-    ``fingerprint``: where it is known already.
     """
 
     def __init__(
-        self,
-        buckets: dict[tuple[int, int], Tensor],
-        names: dict[tuple[int, int], list[str]],
-        source: str = "",
-        fingerprint: str = "",
+        self, buckets: dict[tuple[int, int], Tensor], names: dict[tuple[int, int], list[str]], source: str = ""
     ) -> None:
         self.buckets, self.source = buckets, source
-        self._fingerprint = fingerprint
+        self._fingerprint = ""
         self.places = sorted((name, size, row) for size in buckets for row, name in enumerate(names[size]))
         self.names = [name for name, _, _ in self.places]
 
@@ -62,14 +57,24 @@ class FaceSet:
         if not self._fingerprint:
             digest = hashlib.sha256()
             for name, size, row in self.places:
-                digest.update(f"{name}\0{size}\0".encode())
-                digest.update(self.buckets[size][row].numpy().tobytes())
+                digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogatepass"))
+                digest.update(self.buckets[size][row].numpy().data)
             self._fingerprint = digest.hexdigest()[:16]
         return self._fingerprint
 
     def images(self) -> list[np.ndarray]:
-        """The faces as (3, H, W) uint8 arrays, in the order of ``names``."""
-        return [self.buckets[size][row].numpy() for _, size, row in self.places]
+        """The faces as (3, H, W) uint8 arrays that cannot be written to, in the order of ``names``."""
+        arrays = {size: bucket.numpy() for size, bucket in self.buckets.items()}
+        for array in arrays.values():
+            array.flags.writeable = False
+        return [arrays[size][row] for _, size, row in self.places]
+
+    def only(self, names: list[str]) -> FaceSet:
+        """The faces of these names, which are in order; itself where they are all of its own."""
+        if names == self.names:
+            return self
+        known = dict(zip(self.names, self.images(), strict=True))
+        return FaceSet.of([known[name] for name in names], names, self.source)
 
     def subset(self, count: int) -> FaceSet:
         """``count`` faces spread evenly over the names (all of them where there are fewer)."""

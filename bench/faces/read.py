@@ -5,43 +5,49 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bench.core.hashing import key_of
 from bench.core.image import SUFFIXES, read_image
 from bench.core.progress import Progress
+from bench.core.store import Store
 from bench.errors import UnreadableImage, UsageError
 from bench.faces.embedded import embedded
 from bench.faces.faceset import Data, FaceSet
 from bench.faces.packed import pack, unpack
 
+PACKED = "faces.safetensors"  # the file of an entry of the store
+READER = 1  # raise it with any change in what is read from a file, or how it is called
 TEST_SHARE = 0.15  # of a folder that has no train/ and test/
 
 
 MIN_LR = 4  # px: the smallest LR side that any network here can read
 
 
-def load(hr: str | None, lr: str | None, *, multiple: int = 4, strict: bool = False, cache: Path | None = None) -> Data:
+def load(
+    hr: str | None, lr: str | None, *, multiple: int = 4, strict: bool = False, store: Store | None = None
+) -> Data:
     """The face sets that ``--hr`` and ``--lr`` name; the embedded set where neither is given.
 
     ``multiple``: HR faces are cropped (centre) to sides that it divides. Raises UsageError where nothing usable is left.
     """
     if hr is None and lr is None:
-        return embedded(cache)
+        return embedded(store)
     if hr is None:
         raise UsageError("--lr needs --hr: training and reference faces in high resolution")
     skipped: list[str] = []
-    hr_train, hr_test = _read(hr, "HR", multiple, MIN_LR * multiple, strict, cache, skipped)
-    lr_train, lr_test = _read(lr, "LR", 1, MIN_LR, strict, cache, skipped) if lr else (None, None)
+    hr_train, hr_test = _read(hr, "HR", multiple, MIN_LR * multiple, strict, store, skipped)
+    lr_train, lr_test = _read(lr, "LR", 1, MIN_LR, strict, store, skipped) if lr else (None, None)
     return Data(hr_train, hr_test, lr_train, lr_test, skipped=skipped)
 
 
 def _read(
-    source: str, what: str, multiple: int, least: int, strict: bool, cache: Path | None, skipped: list[str]
+    source: str, what: str, multiple: int, least: int, strict: bool, store: Store | None, skipped: list[str]
 ) -> tuple[FaceSet, FaceSet]:
     path = Path(source)
     if not path.exists():
@@ -56,30 +62,46 @@ def _read(
             )
         return sets
     splits = list_files(path, what)
-    listing = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for s in splits for f in s if f.exists()]
-    key = hashlib.sha256(json.dumps([what, multiple, [len(s) for s in splits], listing]).encode()).hexdigest()[:16]
-    packed = cache / f"{key}.safetensors" if cache else None
-    bad: list[str] = []
-    if packed and packed.exists():
-        sets = unpack(packed, source, skipped=bad)
-        if bad and strict:
-            raise UsageError(f"{bad[0]} (--strict)")
-    else:
+    found: list[Any] = []
+
+    def read(folder: Path | None = None) -> None:
+        bad: list[str] = []
         root = path if path.is_dir() else path.parent
-        sets = tuple(
+        sets = [
             _pack(files, root, multiple, least, strict, bad, f"{what} {split}")
             for split, files in zip(("train", "test"), splits, strict=True)
-        )
+        ]
         for split, faces in zip(("train", "test"), sets, strict=True):
             if not len(faces):
                 raise UsageError(f"--{what.lower()} {source}: no usable {split} image{f'; {bad[0]}' if bad else ''}")
             faces.source = source
-        if packed:
-            pack(packed, sets[0], sets[1], skipped=bad)
+        found.extend((*sets, bad))
+        if folder:
+            pack(folder / PACKED, sets[0], sets[1], skipped=bad)
+
+    if store:
+        listing = [[[str(f), *_signature(f)] for f in files] for files in splits]
+        folder = store.obtain("faces", key_of(what, multiple, READER, listing), read, f"the {what} faces of {source}")
+        bad: list[str] = []
+        sets = unpack(folder / PACKED, source, skipped=bad)
+    else:
+        read()
+        *sets, bad = found
+    if bad and strict:
+        raise UsageError(f"{bad[0]} (--strict)")
     if bad:
         print(f"{what}: {len(bad)} files skipped, the first: {bad[0]}", file=sys.stderr)
     skipped += bad
     return sets[0], sets[1]
+
+
+def _signature(file: Path) -> tuple[int, ...]:
+    """What changes with a file's content."""
+    try:
+        status = file.stat()
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def list_files(path: Path, what: str) -> tuple[list[Path], list[Path]]:

@@ -20,7 +20,8 @@ from bench.core.store import Store
 from bench.errors import CellFailed, Unavailable
 from bench.faces.faceset import Data, FaceSet
 from bench.grid.files import load_weights, read_faces, write_faces
-from bench.grid.inference import apply, checked, degrade
+from bench.grid.inference import apply, checked, checked_lr, degrade
+from bench.grid.reasons import Reasons
 from bench.grid.recipe import Plan, Recipe
 from bench.grid.resolve import recipe
 from bench.grid.settings import TEST_FACES, Settings
@@ -41,14 +42,21 @@ class Artefacts:
         self.load_model = lru_cache(maxsize=4)(self._load_model)
         self.known = lru_cache(maxsize=256)(self._known)
         self.computed = 0
+        self.reasons = Reasons(None)
+
+    def say(self, what: str, name: str) -> None:
+        """Note that something is computed, and why."""
+        self.computed += 1
+        self.reasons.note(what, name)
 
     def _load_model(self, recipe: Recipe) -> Model:
         """A model for inference, on the device."""
         model = dataclasses.replace(recipe, degradation=None).build()
         if recipe.trains:
-            if not self.store.has("train", recipe.key):
+            found = self.store.find("train", recipe.weights)
+            if found is None:
                 raise CellFailed(self.failed.get(f"train {recipe.label}", f"{recipe.label} did not train"))
-            load_weights(model, self.store.path("train", recipe.key) / "model.pt")
+            load_weights(model, found / "model.pt")
         return model.to(self.device).eval()
 
     def condition(self, condition: str, method: Recipe) -> Recipe | None:
@@ -60,31 +68,54 @@ class Artefacts:
         if recipe is None:
             assert self.lr_test is not None
             return self.lr_test
-        key = self.lr_key(recipe)
-        if not self.store.has("lr", key):
-            model = self.load_model(recipe)
-            draws = torch.Generator(self.device).manual_seed(self.settings.seed)
-            images = apply(lambda hr: model.infer(hr, draws).clamp(0, 1), self.hr_test, self.device)
-            self.store.put("lr", key, lambda folder: write_faces(folder, self.hr_test.names, images))
-            self.computed += 1
-        return read_faces(self.store.path("lr", key), self.hr_test.names)
+        folder = self.store.obtain(
+            "lr", self.lr_key(recipe), lambda f: self.make_lr(recipe, f), f"LR of {recipe.label}"
+        )
+        return read_faces(folder, self.hr_test.names)
+
+    def make_lr(self, recipe: Recipe, folder: Path) -> None:
+        """Degrade the test faces, once, with the seed of the conditions."""
+        model = self.load_model(recipe)
+        draws = torch.Generator(self.device).manual_seed(self.settings.condition_seed)
+        images = apply(
+            lambda hr: checked_lr(model.infer(hr.clone(), draws), hr, recipe.scale, recipe.label),
+            self.hr_test,
+            self.device,
+        )
+        write_faces(folder, self.hr_test.names, images)
+        self.say(f"LR of {recipe.label}", f"{recipe.label} x{recipe.scale}")
 
     def lr_key(self, recipe: Recipe | None) -> str:
         if recipe is None:
             assert self.lr_test is not None
             return key_of("real", self.lr_test.fingerprint)
-        return key_of("lr", recipe.key, self.hr_test.fingerprint, self.settings.seed, self.settings.device)
+        return key_of(self.of_lr(recipe))
+
+    def of_lr(self, recipe: Recipe) -> dict[str, Any]:
+        """What degraded test faces depend on, by name."""
+        settings = self.settings
+        return {
+            "degradation": recipe.key, "test faces": self.hr_test.fingerprint, "seed of the conditions": settings.condition_seed,
+            "device": settings.device,
+        }  # fmt: skip
 
     def sr_of(self, method: Recipe, condition: str) -> Path:
         """The folder of the restored faces."""
-        key = self.sr_key(method, condition)
-        if not self.store.has("sr", key):
-            lr = self.lr_of(self.condition(condition, method))
-            model = self.load_model(method)
-            images = apply(lambda x: checked(model.infer(x), x, method), lr, self.device)
-            self.store.put("sr", key, lambda folder: write_faces(folder, lr.names, images))
-            self.computed += 1
-        return self.store.path("sr", key)
+        key, name = self.sr_key(method, condition), f"{method.label} on {condition}"
+        recipe = self.condition(condition, method)
+        see = {"method": f"model {method.label}", "LR": f"{condition} x{method.scale}"}
+        self.reasons.depends(name, self.of_sr(method, condition), see)
+        if recipe:
+            see = {"degradation": f"model {recipe.label}"}
+            self.reasons.depends(f"{condition} x{method.scale}", self.of_lr(recipe), see)
+        return self.store.obtain("sr", key, lambda folder: self.make_sr(method, condition, folder), name)
+
+    def make_sr(self, method: Recipe, condition: str, folder: Path) -> None:
+        """Restore the LR faces of a condition."""
+        lr = self.lr_of(self.condition(condition, method))
+        model = self.load_model(method)
+        write_faces(folder, lr.names, apply(lambda x: checked(model.infer(x.clone()), x, method), lr, self.device))
+        self.say(f"{method.label} on {condition}", f"{method.label} on {condition}")
 
     def finished_sr(self, method: Recipe, condition: str) -> Path | None:
         """The same, where the cell did not fail."""
@@ -93,7 +124,12 @@ class Artefacts:
         return self.sr_of(method, condition)
 
     def sr_key(self, method: Recipe, condition: str) -> str:
-        return key_of("sr", method.key, self.lr_key(self.condition(condition, method)), self.settings.device)
+        return key_of(self.of_sr(method, condition))
+
+    def of_sr(self, method: Recipe, condition: str) -> dict[str, Any]:
+        """What restored faces depend on, by name."""
+        lr = self.lr_key(self.condition(condition, method))
+        return {"method": method.key, "LR": lr, "device": self.settings.device}
 
     # ------------------------------------------------------------ what metrics are given
 
@@ -115,9 +151,9 @@ class Artefacts:
         if hr is not None and any(a.shape != b.shape for a, b in zip(sr, hr, strict=True)):
             hr = None
         outputs = self._outputs(sr, lr, hr, method.scale)
-        outputs.upscale = lambda x: checked(self.load_model(method).infer(x), x, method)
+        outputs.upscale = lambda x: checked(self.load_model(method).infer(x.clone()), x, method)
         if plugins.load("methods", method.name).features is not Method.features:
-            outputs.features = lambda x: self.load_model(method).features(x)  # type: ignore[operator]
+            outputs.features = lambda x: self.load_model(method).features(x.clone())  # type: ignore[operator]
         return outputs
 
     def method_outputs(self, method: Recipe) -> Outputs:
@@ -125,7 +161,7 @@ class Artefacts:
         face = torch.from_numpy(self.hr_test.images()[0])[None]
         lr = to_uint8(downsample(to_float(face), method.scale)).numpy()
         outputs = self._outputs([], FaceSet.of(list(lr), self.hr_test.names[:1], ""), None, method.scale)
-        outputs.upscale = lambda x: checked(self.load_model(method).infer(x), x, method)
+        outputs.upscale = lambda x: checked(self.load_model(method).infer(x.clone()), x, method)
         outputs.parameters = self.load_model(method).parameter_count()
         return outputs
 
@@ -139,10 +175,10 @@ class Artefacts:
             reference_lr=self.data.lr_train.images() if self.data.lr_train else None,
             scale=scale,
             device=self.device,
-            seed=self.settings.seed,
+            seed=self.settings.condition_seed,
             degrade=self.degrade,
             cache=self.shared,
-            folder=self.store.root / "metrics",
+            folder=self.store.root / "partial" / "metrics",
         )
 
     def _known(self, spec: str, scale: int) -> Recipe:
@@ -162,8 +198,8 @@ class Artefacts:
         recipe = self.known(spec, scale)
         if recipe.scale != scale:
             images = upsample(images, recipe.scale // scale).clamp(0, 1)
-        if recipe.trains and not self.store.has("train", recipe.key):
+        if recipe.trains and not self.store.has("train", recipe.weights):
             raise Unavailable(
                 f"{recipe.label} was not trained in this run; name it with --conditions or --degradations"
             )
-        return degrade(self.load_model(recipe), images, seed)
+        return degrade(self.load_model(recipe), images, seed, recipe.label)

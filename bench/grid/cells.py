@@ -11,12 +11,13 @@ from typing import Any
 
 from bench import weights
 from bench.api.metric import Outputs
-from bench.core.files import folder_name, link
+from bench.core.files import folder_name
 from bench.core.hashing import key_of
 from bench.errors import MissingWeights
 from bench.grid.artefacts import Artefacts
 from bench.grid.failures import outcome
 from bench.grid.files import save_score
+from bench.grid.pictures import show_files
 from bench.grid.recipe import Measure, Recipe
 from bench.grid.scores import evaluate, labelled
 
@@ -101,7 +102,7 @@ class Cells:
         if measure.label in self.unavailable:
             return [{**base, "status": "unavailable", "reason": self.unavailable[measure.label]}]
         try:
-            kept = self.kept(measure, key, outputs, place)
+            kept = self.kept(measure, name, key, outputs, place)
         except Exception as error:
             status, reason = outcome(error, name, self.out / "log" / "errors.txt")
             if isinstance(error, MissingWeights):
@@ -111,23 +112,35 @@ class Cells:
             return [{**base, "status": status, "reason": reason}]
         return labelled(base, kept["rows"], measure.label, kept["protocol"], seconds=kept["seconds"])
 
-    def kept(self, measure: Measure, key: str, outputs: Callable[[], Outputs], place: str) -> dict[str, Any]:
+    def kept(self, measure: Measure, name: str, key: str, outputs: Callable[[], Outputs], place: str) -> dict[str, Any]:
         """What the store holds of a metric of one cell, computed where it is not there."""
-        artefacts, data = self.artefacts, self.artefacts.data
-        files = [weights.file_hash(w) for w in measure.metric.required_weights()]
-        references = [data.train_fingerprint, data.hr_test.fingerprint]
-        bases = [artefacts.known(spec, 1).key for spec in measure.metric.degradations()]
-        key = key_of("score", measure.key, key, references, files, bases, self.settings.seed)
-        if not self.store.has("score", key):
+        depends = {**self.of_score(measure), "images": key}
+        key = key_of(depends)
+        of = name.removeprefix(f"{measure.label} of ")
+        self.artefacts.reasons.depends(name, depends, {"metric": f"metric {measure.label}", "images": of})
+
+        def fill(folder: Path) -> None:
             begin = time.monotonic()
             rows, protocol, score = evaluate(measure.metric, measure.label, outputs())
             value = {"rows": rows, "protocol": protocol, "seconds": round(time.monotonic() - begin, 3)}
-            self.store.put("score", key, lambda folder: save_score(folder, value, score))
-            artefacts.computed += 1
-        folder = self.store.path("score", key)
-        kept: dict[str, Any] = json.loads((folder / "score.json").read_text())
+            save_score(folder, value, score)
+            self.artefacts.say(measure.label, name)
+
+        folder = self.store.obtain("score", key, fill, name)
+        kept: dict[str, Any] = json.loads((folder / "score.json").read_text(encoding="utf-8"))
         if kept.get("measured"):
             self.measured.setdefault(place, {})[measure.label] = kept["measured"]
-        for file in (folder / "figures").glob("*"):
-            link(file, self.out / "figures" / measure.label / place / file.name)
+        show_files(folder / "figures", self.out / "figures" / folder_name(measure.label) / place, self.out)
         return kept
+
+    def of_score(self, measure: Measure) -> dict[str, Any]:
+        """What a score depends on beside the images that it is of, by name."""
+        artefacts, data = self.artefacts, self.artefacts.data
+        return {
+            "metric": measure.key,
+            "training faces": data.train_fingerprint, "test faces": artefacts.hr_test.fingerprint,
+            "ground truth": data.truth.fingerprint if data.truth else "",
+            "pretrained weights": [weights.file_hash(w) for w in measure.metric.required_weights()],
+            "degradations": [artefacts.known(spec, 1).key for spec in measure.metric.degradations()],
+            "seed of the conditions": self.settings.condition_seed,
+        }  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +13,55 @@ import torch
 
 from bench.api.metric import Score
 from bench.api.model import Model
-from bench.core.files import link, write_json
-from bench.core.image import read_image, write_image
+from bench.core.files import copy, write_atomically, write_json
+from bench.core.image import write_image
 from bench.errors import UsageError
 from bench.faces.faceset import FaceSet
+from bench.faces.packed import pack_sets, unpack
 from bench.grid.recipe import Recipe
 
 
-def save_model(folder: Path, recipe: Recipe, result: dict[str, Any]) -> None:
-    """model.pt (weights and how to build them) and training.json (how they came about)."""
-    about = {
+def about(recipe: Recipe) -> dict[str, Any]:
+    """What a file of weights says of how to build the model."""
+    return {
         "kind": recipe.kind,
         "name": recipe.name,
         "label": recipe.label,
-        "params": dataclasses.asdict(recipe.params),
+        "params": plain(dataclasses.asdict(recipe.params)),
         "scale": recipe.scale,
         "hr_size": recipe.hr_size,
         "degradation": recipe.degradation.label if recipe.degradation else "",
     }
-    torch.save({**about, "model": result["model"]}, folder / "model.pt")
+
+
+def plain(value: Any) -> Any:
+    """Parameters as values that any reader of the file knows: paths as text."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    return str(value) if isinstance(value, str | Path) else value
+
+
+def save_model(folder: Path, recipe: Recipe, result: dict[str, Any]) -> None:
+    """model.pt (weights and how to build them) and training.json (how they came about)."""
+    torch.save({**about(recipe), "model": result["model"]}, folder / "model.pt")
     training = {k: v for k, v in result.items() if k != "model"}
     with torch.device("meta"):
         training["parameters"] = dataclasses.replace(recipe, degradation=None).build().parameter_count()
-    write_json(folder / "training.json", {**about, **training})
+    write_json(folder / "training.json", {**about(recipe), **training})
+
+
+def show_weights(entry: Path, recipe: Recipe, target: Path) -> None:
+    """A checkpoint of this model for `bench infer`: a copy; where models share a training, with its own options."""
+    made = json.loads((entry / "training.json").read_text(encoding="utf-8"))
+    if all(made[key] == value for key, value in json.loads(json.dumps(about(recipe))).items()):
+        copy(entry / "model.pt", target)
+        return
+    saved, content = torch.load(entry / "model.pt", map_location="cpu", weights_only=True), io.BytesIO()
+    torch.save({**about(recipe), "model": saved["model"]}, content)
+    if not target.is_file() or target.read_bytes() != content.getvalue():
+        write_atomically(target, lambda temporary: temporary.write_bytes(content.getvalue()))
 
 
 def load_weights(model: Model, path: Path) -> None:
@@ -62,23 +90,13 @@ def save_score(folder: Path, value: dict[str, Any], score: Score) -> None:
         write_json(folder / "figures" / "figures.json", listed)
 
 
+FACES = "faces.safetensors"  # the file of an entry of LR or restored faces
+
+
 def write_faces(folder: Path, names: list[str], images: list[np.ndarray]) -> None:
-    for name, image in zip(names, images, strict=True):
-        write_image(folder / f"{name}.png", image)
+    """All faces in one file, under any names."""
+    pack_sets(folder / FACES, {"faces": FaceSet.of(images, names)})
 
 
 def read_faces(folder: Path, names: list[str]) -> FaceSet:
-    return FaceSet.of([read_image(folder / f"{name}.png") for name in names], names, str(folder))
-
-
-def show_folder(source: Path, target: Path) -> None:
-    for file in source.glob("*.png"):
-        if not (target / file.name).exists() or not (target / file.name).samefile(file):
-            link(file, target / file.name)
-
-
-def show_faces(faces: FaceSet, target: Path) -> None:
-    if all((target / f"{name}.png").exists() for name in faces.names):
-        return
-    target.mkdir(parents=True, exist_ok=True)
-    write_faces(target, faces.names, faces.images())
+    return unpack(folder / FACES, str(folder), ("faces",))[0].only(names)

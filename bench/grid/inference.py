@@ -29,21 +29,38 @@ def for_training(recipe: Recipe, degradation: Path | None) -> Model:
     return model
 
 
+OVER = 0.5  # how far outside [0, 1] an output may reach before it is taken for another range
+
+
 def checked(sr: torch.Tensor, lr: torch.Tensor, method: Recipe) -> torch.Tensor:
-    """The method's output, or CellFailed where it has the wrong shape or is not finite."""
-    shape = (*lr.shape[:2], lr.shape[2] * method.scale, lr.shape[3] * method.scale)
-    if tuple(sr.shape) != shape:
-        raise CellFailed(f"{method.label} returned {tuple(sr.shape)} for {tuple(lr.shape)}, expected {shape}")
-    if not torch.isfinite(sr).all():
-        raise CellFailed(f"{method.label} returned values that are not finite")
-    return sr
+    """The method's output, or CellFailed where it has the wrong shape, is not finite or of another range."""
+    return _checked(sr, (*lr.shape[:2], lr.shape[2] * method.scale, lr.shape[3] * method.scale), lr, method.label)
+
+
+def checked_lr(lr: torch.Tensor, hr: torch.Tensor, scale: int, label: str) -> torch.Tensor:
+    """A degradation's output in [0, 1], or CellFailed as for a method."""
+    return _checked(lr, (*hr.shape[:2], hr.shape[2] // scale, hr.shape[3] // scale), hr, label).clamp(0, 1)
+
+
+def _checked(found: torch.Tensor, shape: tuple[int, ...], given: torch.Tensor, label: str) -> torch.Tensor:
+    if not isinstance(found, torch.Tensor) or not found.is_floating_point():
+        kind = str(found.dtype) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise CellFailed(f"{label} returned {kind}, expected a tensor of floats in [0, 1]")
+    if tuple(found.shape) != shape:
+        raise CellFailed(f"{label} returned {tuple(found.shape)} for {tuple(given.shape)}, expected {shape}")
+    if not torch.isfinite(found).all():
+        raise CellFailed(f"{label} returned values that are not finite")
+    low, high = found.min().item(), found.max().item()
+    if low < -OVER or high > 1 + OVER:
+        raise CellFailed(f"{label} returned values from {low:.3g} to {high:.3g}, expected the range [0, 1]")
+    return found
 
 
 @torch.inference_mode()
-def degrade(model: Model, hr: torch.Tensor, seed: int) -> torch.Tensor:
-    """LR of these faces, reproducibly: all randomness from ``seed``."""
+def degrade(model: Model, hr: torch.Tensor, seed: int, label: str = "") -> torch.Tensor:
+    """LR of these faces, reproducibly: all randomness from ``seed``. Raises CellFailed as ``checked_lr``."""
     generator = torch.Generator(hr.device).manual_seed(seed)
-    return model.infer(hr, generator).clamp(0, 1)
+    return checked_lr(model.infer(hr.clone(), generator), hr, model.scale, label or type(model).__name__)
 
 
 @torch.inference_mode()

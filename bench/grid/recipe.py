@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench import plugins
@@ -17,8 +17,9 @@ from bench.core.spec import override
 class Recipe:
     """How a model is made; picklable, and complete: the same recipe gives the same model.
 
-    ``label`` names it in folders and tables. ``degradation``: what a method trains on. ``key``: the hash of the trained
-    (or untrained) model, of everything it depends on.
+    ``label`` names it in folders and tables. ``degradation``: what a method trains on. ``weights``: the key of its training, of
+    all that the weights depend on; ``key``: that of the model, of all that its outputs depend on. ``training`` and
+    ``depends`` say of what, by name: the reasons where something is computed again.
     """
 
     kind: str  # methods or degradations
@@ -32,6 +33,9 @@ class Recipe:
     trains: bool
     key: str
     plugin_files: tuple[str, ...] = ()
+    weights: str = ""  # empty where nothing is trained
+    training: dict[str, Any] = field(default_factory=dict, compare=False)
+    depends: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def build(self) -> Model:
         """A new model, untrained, on the CPU."""
@@ -64,6 +68,7 @@ class Measure:
     metric: Metric
     key: str
     asked: bool
+    depends: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,14 @@ class Plan:
 
     @property
     def trained(self) -> list[Recipe]:
-        """Models to train, degradations before the methods that need them."""
+        """Models that are trained, degradations before the methods that need them."""
         found: dict[str, Recipe] = {}
         for recipe in (*(r for m in self.methods for r in (m.degradation, m)), *self.degraded.values(), *self.versions):
             if recipe and recipe.trains:
                 found.setdefault(recipe.key, recipe)
         return list(found.values())
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings that is: models that differ in options of inference alone share theirs."""
+        return len({recipe.weights for recipe in self.trained})

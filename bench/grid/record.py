@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 import time
@@ -13,10 +14,15 @@ from typing import Any
 import torch
 
 from bench import __version__, plugins
-from bench.core.hashing import version
+from bench.core.hashing import content_hash, key_of, version
 from bench.faces.faceset import Data, FaceSet
 from bench.grid.recipe import Plan, Recipe
 from bench.grid.settings import Settings
+
+PACKAGES = (  # what makes numbers, beside what plugins name
+    "torch", "torchvision", "lightning-fabric", "pyiqa", "lpips", "pytorch-fid", "geomloss", "facexlib", "spandrel", "scipy",
+    "numpy", "pillow", "pandas", "safetensors",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,23 +59,12 @@ def identity(facts: Facts) -> dict[str, Any]:
 
 
 def command_settings(facts: Facts) -> dict[str, Any]:
-    skip = ("out", "fresh", "quiet", "checkpoint_every")
+    skip = ("out", "store", "fresh", "quiet", "checkpoint_every")
     return {k: v for k, v in dataclasses.asdict(facts.settings).items() if k not in skip}
 
 
 def record(facts: Facts, key: str) -> dict[str, Any]:
     """run.json: everything that a number of this run depends on."""
-    packages = (
-        "torch",
-        "torchvision",
-        "lightning-fabric",
-        "pyiqa",
-        "lpips",
-        "pytorch-fid",
-        "geomloss",
-        "numpy",
-        "pandas",
-    )
     data = {"name": "embedded procedural faces" if facts.settings.hr is None else Path(facts.settings.hr).name}
     for what, train in (("hr", facts.data.hr_train), ("lr", facts.data.lr_train)):
         test = facts.tested[what]
@@ -91,7 +86,7 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "versions": {
             "face-sr-bench": __version__,
             "python": sys.version.split()[0],
-            **{p: version(p) for p in packages},
+            **{p: version(p) for p in PACKAGES},
         },
         "git": git_commit(),
         "started": facts.started,
@@ -105,6 +100,25 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "unavailable": facts.unavailable,
         "notes": [*plugins.catalogue().problems, *training_notes(facts)],
     }
+
+
+def sealed(values: dict[str, Any], out: Path, written: list[Path]) -> dict[str, Any]:
+    """run.json with the hashes of the tables and reports beside it, and one of itself."""
+    values = {**values, "files": {str(f.relative_to(out)): content_hash(f) for f in written if f.is_relative_to(out)}}
+    values = json.loads(json.dumps(values, default=str))
+    return {**values, "seal": key_of(values)}
+
+
+def up_to_date(file: Path, key: str) -> bool:
+    """Whether run.json is of these results, and everything beside it as it was written."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        seal = found.pop("seal")
+        files = {file.parent / name: digest for name, digest in found["files"].items()}
+        whole = seal == key_of(found) and found["key"] == key
+        return bool(whole and all(f.is_file() and content_hash(f) == digest for f, digest in files.items()))
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError):
+        return False
 
 
 def training_notes(facts: Facts) -> list[str]:

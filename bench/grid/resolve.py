@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bench import plugins
+from torch import nn
+
+from bench import plugins, weights
 from bench.api.model import Model
-from bench.core.hashing import key_of, source_hash, version
+from bench.api.pretrained import needed
+from bench.core.hashing import key_of, values, version
 from bench.core.spec import Spec, nearest, override, parse, parse_list
-from bench.errors import UsageError
+from bench.errors import MissingWeights, UsageError
 from bench.faces.faceset import Data
 from bench.grid.recipe import Measure, Recipe
 from bench.grid.settings import PRESETS, Settings
+from bench.grid.versions import INFERENCE, LOOP, SCORES
 
 RESERVED = ("variant", "degradation", "scale")  # options of every model that are not its Params
-LOOP = ("training.loop", "training.step", "training.sampler", "training.augment", "api.model", "faces.faceset")
+# Members of a model that its training starts from; what they reach counts too.
+TRAINING = frozenset({"build", "prepare", "stages", "degrade", *(n for n in vars(nn.Module) if not n.startswith("__"))})
 
 
 def expand(kind: str, text: str) -> list[Spec]:
@@ -98,23 +103,58 @@ def recipe(
         raise UsageError(f"{spec.name} learns from real LR faces; give them with --lr")
     if hr_size % scale:
         hr_size -= hr_size % scale
-    path = plugins.source_file(kind, spec.name)
-    depends: list[Any] = [kind, spec.name, dataclasses.asdict(params), scale, source_hash(path) if path else ""]
-    depends.append(cls.fingerprint(params, scale))
+    depends = of_model(kind, spec.name, cls, params, scale)
+    training: dict[str, Any] = {}
     if trains:
-        core = [source_hash(plugins.HERE / f"{module.replace('.', '/')}.py") for module in LOOP]
-        depends += [hr_size, data.train_fingerprint, settings.seed, settings.budget]
-        depends += [settings.precision, settings.device, settings.devices, settings.compile]
-        depends += [version("torch"), core, base.key if base else None]
+        training = of_training(kind, spec.name, cls, params, scale) | {
+            "size of the training faces": hr_size, "training faces": data.train_fingerprint, "seed": settings.seed,
+            "budget": settings.budget, "precision": settings.precision, "device": settings.device,
+            "number of devices": settings.devices, "compile": settings.compile,
+            "degradation": base.key if base else "", "version of the training loop": LOOP,
+        }  # fmt: skip
+        depends = {**depends, "training": key_of(training)}
     rest = spec.without("degradation")
     words = [v if k == "variant" else f"{k}={v}" for k, v in rest.options]
     label = str(rest)
     if base and str(parse(cls.default_degradation)) != base.label:
         label = str(rest.adding(degradation=base.label))
     return Recipe(
-        kind, spec.name, label, ",".join(words), params, scale, hr_size, base, trains, key_of(*depends),
-        tuple(plugins.local_files()),
+        kind, spec.name, label, ",".join(words), params, scale, hr_size, base, trains, key_of(depends),
+        tuple(plugins.local_files()), key_of(training) if trains else "", training, depends,
     )  # fmt: skip
+
+
+def of_model(kind: str, name: str, cls: Any, params: Any, scale: int) -> dict[str, Any]:
+    """What the outputs of a model depend on beside its weights, by name."""
+    code = plugins.source(kind, name).hashes()
+    return {
+        "name": f"{kind} {name}", "scale": scale, **{f"option {k}": v for k, v in values(params).items()},
+        **{f"code in {file}": found for file, found in code.items()}, "files": cls.fingerprint(params, scale),
+        **{package: version(package) for package in ("torch", *cls.libraries)}, "version of inference": INFERENCE,
+    }  # fmt: skip
+
+
+def of_training(kind: str, name: str, cls: Any, params: Any, scale: int) -> dict[str, Any]:
+    """What its weights depend on beside data and settings: without what only inference reads."""
+    code = plugins.source(kind, name, TRAINING)
+    pretrained = needed(cls.pretrained, params)
+    asked = {option.partition("=")[0] for option in cls.pretrained.values()}
+    read = {k: v for k, v in values(params).items()
+            if k not in cls.idle and (code.whole or k in code.attributes or k in asked)}  # fmt: skip
+    return {
+        "name": f"{kind} {name}", "scale": scale, **{f"option {k}": v for k, v in read.items()},
+        **{f"code in {file}": found for file, found in code.hashes().items()}, "files": cls.fingerprint(params, scale),
+        "pretrained weights": [_present(weight) for weight in pretrained],
+        **{package: version(package) for package in ("torch", *cls.libraries)},
+    }  # fmt: skip
+
+
+def _present(name: str) -> str:
+    """The hash of a pretrained file; empty where it is not here, which stops the training anyway."""
+    try:
+        return weights.file_hash(name)
+    except MissingWeights:
+        return ""
 
 
 def measures(text: str, preset: str) -> list[Measure]:
@@ -129,7 +169,10 @@ def measures(text: str, preset: str) -> list[Measure]:
         if not text and not cls.default:
             continue
         metric = cls(parameters(cls, spec, preset))
-        path = plugins.source_file("metrics", spec.name)
-        key = key_of(spec.name, dataclasses.asdict(metric.params), source_hash(path) if path else "")
-        found.append(Measure(str(spec), metric, key, asked))
+        depends = {
+            "name": spec.name, **{f"option {k}": v for k, v in values(metric.params).items()},
+            **{f"code in {file}": code for file, code in plugins.source("metrics", spec.name).hashes().items()},
+            **{package: version(package) for package in ("torch", *cls.libraries)}, "version of scores": SCORES,
+        }  # fmt: skip
+        found.append(Measure(str(spec), metric, key_of(depends), asked, depends))
     return found

@@ -18,20 +18,24 @@ from typing import Any
 from bench import __version__, plugins, weights
 from bench.api.results import write_table
 from bench.core.device import resolve_device, resolve_precision
-from bench.core.files import folder_name, link, prepare_folder, write_json
-from bench.core.hashing import key_of, source_hash
+from bench.core.files import folder_name, prepare_folder, write_json
+from bench.core.hashing import content_hash, key_of
+from bench.core.locks import held
 from bench.core.progress import Progress
-from bench.core.store import Store
+from bench.core.store import Store, root_of
 from bench.errors import CellFailed, MissingWeights
+from bench.faces.faceset import FaceSet
 from bench.faces.read import load
 from bench.grid import plan
 from bench.grid.artefacts import Artefacts
 from bench.grid.cells import Cells
 from bench.grid.failures import outcome
-from bench.grid.files import save_model, show_faces, show_folder
+from bench.grid.files import read_faces, save_model, show_weights
 from bench.grid.inference import for_training
+from bench.grid.pictures import show_faces, sweep
+from bench.grid.reasons import Reasons
 from bench.grid.recipe import Plan, Recipe
-from bench.grid.record import Facts, identity, record
+from bench.grid.record import Facts, identity, record, sealed, up_to_date
 from bench.grid.settings import CHECKPOINT_EVERY, Settings
 from bench.training.loop import fit
 from bench.training.settings import TrainSettings
@@ -50,18 +54,26 @@ class Run:
         self.settings = dataclasses.replace(settings, device=self.device.type, precision=precision)
         multiple = math.lcm(*plan.scales(settings))
         prepare_folder(self.out)
-        self.store = Store(self.out / ".store")
-        self.data = load(
-            settings.hr, settings.lr, multiple=multiple, strict=settings.strict, cache=self.store.root / "data"
-        )
+        fresh = time.time() if settings.fresh else None
+        self.store = Store(root_of(settings.store), fresh)
+        self.data = load(settings.hr, settings.lr, multiple=multiple, strict=settings.strict, store=self.store)
         self.plan: Plan = plan.make(self.settings, self.data)
         self.failed: dict[str, str] = {}  # cell -> reason
         self.artefacts = Artefacts(self.plan, self.data, self.settings, self.store, self.device, self.failed)
+        self.reasons = self.artefacts.reasons = Reasons(self.out / "log" / "depends.json", fresh=settings.fresh)
         self.cells = Cells(self.artefacts, self.out, self.attempt)
         self.training: dict[str, dict[str, Any]] = {}  # recipe key -> training.json
+        self.shown: set[str] = set()  # conditions whose LR is under images/
 
     def go(self) -> int:
-        """Everything; returns the exit code of the contract."""
+        """Everything, alone in the run's folder; returns the exit code of the contract."""
+        with held(self.out / ".lock", f"a run in {self.out}"), self.store.in_use():
+            sweep(self.out)
+            return self.all()
+
+    def all(self) -> int:
+        """Train, measure, report."""
+        self.remember()
         self.check_weights()
         for recipe in self.plan.trained:
             self.attempt(f"train {recipe.label}", partial(self.train, recipe))
@@ -72,10 +84,14 @@ class Run:
                 rows += self.cells.rows(method, condition)
                 self.show(method, condition)
                 bar.advance(done)
+        self.show_truth()
         for method in self.plan.methods:
             rows += self.cells.method_rows(method)
         rows += self.cells.degradation_rows()
         self.write(rows)
+        for line in self.reasons.lines():
+            self.say(f"computed again: {line}")
+        self.reasons.save()
         unavailable = self.cells.unavailable
         asked = {m.label for m in self.plan.measures if m.asked} & set(unavailable)
         for label, reason in unavailable.items():
@@ -83,6 +99,17 @@ class Run:
         for cell, reason in self.failed.items():
             print(f"failed: {cell}: {reason}", file=sys.stderr)
         return 1 if self.failed or asked else 0
+
+    def remember(self) -> None:
+        """What models and metrics depend on: the reasons where they are computed again."""
+        recipes = [*self.plan.methods, *(r for r in self.plan.degraded.values() if r), *self.plan.trained]
+        for recipe in recipes:
+            self.reasons.depends(f"model {recipe.label}", recipe.depends, {"training": f"train {recipe.label}"})
+        for recipe in self.plan.trained:
+            base = {"degradation": f"model {recipe.degradation.label}"} if recipe.degradation else {}
+            self.reasons.depends(f"train {recipe.label}", recipe.training, base)
+        for measure in self.plan.measures:
+            self.reasons.depends(f"metric {measure.label}", measure.depends)
 
     def attempt(self, cell: str, work: Callable[[], Any]) -> Any:
         """``work()``; None where it fails, which is recorded."""
@@ -101,7 +128,7 @@ class Run:
     def check_weights(self) -> None:
         """Name the pretrained files that trainings lack before any of them starts."""
         for recipe in self.plan.trained:
-            if not self.store.has("train", recipe.key):
+            if not self.store.has("train", recipe.weights):
                 cell = f"train {recipe.label}"
                 try:
                     for name in recipe.build().required_weights():
@@ -117,47 +144,60 @@ class Run:
         if f"train {recipe.label}" in self.failed:
             return
         base = recipe.degradation
-        if base and base.trains and not self.store.has("train", base.key):
+        if base and base.trains and not self.store.has("train", base.weights):
             raise CellFailed(f"its degradation {base.label} did not train")
-        if not self.store.has("train", recipe.key) or self.settings.fresh:
-            s = self.settings
-            share = s.budget / len(self.plan.trained) if s.budget else None
-            every = s.checkpoint_every or CHECKPOINT_EVERY[s.preset]
-            checkpoint = self.store.root / "partial" / f"{recipe.key}.pt"
-            if s.fresh:
-                checkpoint.unlink(missing_ok=True)
-            trained_base = self.store.path("train", base.key) / "model.pt" if base and base.trains else None
-            result = fit(
-                partial(for_training, recipe, trained_base),
-                self.data,
-                TrainSettings(s.device, s.devices, s.precision, s.seed, share, s.compile, every),
-                checkpoint=checkpoint,
-                log=self.out / "log" / recipe.folder,
-                label=recipe.label,
-                quiet=s.quiet,
-            )
-            self.store.put("train", recipe.key, lambda folder: save_model(folder, recipe, result))
+        fill = partial(self.make_weights, recipe)
+        folder = self.store.obtain("train", recipe.weights, fill, f"training of {recipe.label}")
+        self.training[recipe.key] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        show_weights(folder, recipe, self.out / "checkpoints" / f"{recipe.folder}.pt")
+
+    def make_weights(self, recipe: Recipe, folder: Path) -> None:
+        """Train, going on from the checkpoint of an earlier try."""
+        s, base = self.settings, recipe.degradation
+        if reason := self.reasons.why(f"train {recipe.label}"):
+            self.say(f"training again: {recipe.label}: {reason}")
+        checkpoint = self.store.root / "partial" / f"{recipe.weights}.pt"
+        if s.fresh:
             checkpoint.unlink(missing_ok=True)
-            self.artefacts.computed += 1
-            how = f"trained {recipe.label}: {result['steps']} steps" if result["stages"] else f"fitted {recipe.label}"
-            self.say(f"{how} in {result['seconds']:.0f} s")
-        folder = self.store.path("train", recipe.key)
-        self.training[recipe.key] = json.loads((folder / "training.json").read_text())
-        link(folder / "model.pt", self.out / "checkpoints" / f"{recipe.folder}.pt")
+        trained_base = self.store.path("train", base.weights) / "model.pt" if base and base.trains else None
+        share = s.budget / self.plan.trainings if s.budget else None
+        every = s.checkpoint_every or CHECKPOINT_EVERY[s.preset]
+        result = fit(
+            partial(for_training, recipe, trained_base),
+            self.data,
+            TrainSettings(s.device, s.devices, s.precision, s.seed, share, s.compile, every),
+            checkpoint=checkpoint,
+            kept=self.store,
+            log=self.out / "log" / recipe.folder,
+            label=recipe.label,
+            quiet=s.quiet,
+        )
+        save_model(folder, recipe, result)
+        checkpoint.unlink(missing_ok=True)
+        self.artefacts.computed += 1
+        how = f"trained {recipe.label}: {result['steps']} steps" if result["stages"] else f"fitted {recipe.label}"
+        self.say(f"{how} in {result['seconds']:.0f} s")
 
     # ------------------------------------------------------------ the run's folder
 
     def show(self, method: Recipe, condition: str) -> None:
         """Make the images of a finished cell visible under images/."""
-        folder = self.artefacts.finished_sr(method, condition)
+        folder, root = self.artefacts.finished_sr(method, condition), self.out / "images"
         if folder is None:
             return
-        recipe, root = self.artefacts.condition(condition, method), self.out / "images"
-        show_folder(folder, root / self.cells.place(method, condition))
-        show_faces(self.artefacts.lr_of(recipe), root / "lr" / folder_name(condition))
-        if recipe is None and self.data.truth is not None:
-            show_faces(self.data.truth, root / "hr")
-        show_faces(self.artefacts.hr_test, root / "hr")
+        lr = self.artefacts.lr_of(self.artefacts.condition(condition, method))
+        show_faces(read_faces(folder, lr.names), root / self.cells.place(method, condition), self.out)
+        if condition not in self.shown:
+            self.shown.add(condition)
+            show_faces(lr, root / "lr" / folder_name(condition), self.out)
+
+    def show_truth(self) -> None:
+        """The HR test faces, and of the embedded set those that the real LR was made from."""
+        shown = [self.artefacts.hr_test, *([self.data.truth] if self.data.truth else [])]
+        images = {
+            name: image for faces in reversed(shown) for name, image in zip(faces.names, faces.images(), strict=True)
+        }
+        show_faces(FaceSet.of([*images.values()], [*images]), self.out / "images" / "hr", self.out)
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """The results table, run.json and the reports; nothing is rendered again where nothing changed."""
@@ -167,21 +207,27 @@ class Run:
             training=self.training, measured=self.cells.measured, failed=self.failed,
             unavailable=self.cells.unavailable,
         )  # fmt: skip
-        report = plugins.source_file("reports", "html")
-        key = key_of(rows, facts.failures, __version__, source_hash(report) if report else "", identity(facts))
-        old = self.out / "run.json"
-        expected = ("report.html", "results.csv", "results.parquet")
-        if old.exists() and not self.artefacts.computed and all((self.out / name).exists() for name in expected):
-            with_key = json.loads(old.read_text())
-            if with_key.get("key") == key:
-                self.say(f"nothing to compute; {self.out / 'report.html'} is up to date")
-                return
+        key = key_of(rows, facts.failures, __version__, _report_code(), identity(facts))
+        file = self.out / "run.json"
+        if not self.artefacts.computed and up_to_date(file, key):
+            self.say(f"nothing to compute; {self.out / 'report.html'} is up to date")
+            return
+        file.unlink(missing_ok=True)  # complete only once the reports are there
         write_table(self.out, rows)
         values = record(facts, key)
-        write_json(old, {**values, "key": ""})  # complete only once the reports are there
+        write_json(file, {**values, "key": ""})
+        written = [self.out / name for name in ("results.csv", "results.parquet")]
         for name in ("html", "latex"):
             render = plugins.load("reports", name)
-            written = render([self.out], self.out / "report.html" if name == "html" else self.out / "tables")
-            if name == "html":
-                self.say(f"report: {written[0]}")
-        write_json(old, values)
+            written += render([self.out], self.out / "report.html" if name == "html" else self.out / "tables")
+        for table in set((self.out / "tables").glob("*.tex")) - set(written):
+            table.unlink()
+        write_json(file, sealed(values, self.out, written))
+        self.say(f"report: {self.out / 'report.html'}")
+
+
+def _report_code() -> str:
+    """A hash of the code and the templates of the reports."""
+    file = plugins.source_file("reports", "html")
+    files = sorted(f for f in file.parent.rglob("*") if f.suffix in (".py", ".j2")) if file else []
+    return key_of([content_hash(f) for f in files])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.api.metric import Metric, Outputs, Score
+from bench.api.metric import Images, Metric, Outputs, Score
+from bench.core.hashing import version
 from bench.core.stats import bootstrap_mean
 from bench.errors import MetricFailed, Unavailable
 from bench.grid.failures import outcome
@@ -36,12 +38,30 @@ def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[st
     lacking = [n for n in metric.needs if getattr(outputs, n) is None]
     if lacking:
         raise Unavailable(f"needs {', '.join(WORDS.get(n, n) for n in lacking)}")
+    given = own(outputs)
     with torch.inference_mode():
-        score = metric.score(outputs)
-        protocol = metric.protocol(outputs)
+        score = metric.score(given)
+        protocol = "; ".join([metric.protocol(given), *(f"{name} {version(name)}" for name in metric.libraries)])
     if not math.isfinite(score.value) and score.value != math.inf:
         raise MetricFailed(f"{label} gave {score.value}")
     return score_rows(score, outputs.names, outputs.seed), protocol, score
+
+
+def own(outputs: Outputs) -> Outputs:
+    """The same for one metric alone: what it writes to its arrays and lists reaches no other. Reference sets are read-only."""
+
+    def copies(images: Images | None) -> Images | None:
+        return None if images is None else [image.copy() for image in images]
+
+    lists = {name: None if (given := getattr(outputs, name)) is None else list(given)
+             for name in ("names", "reference_hr", "reference_lr")}  # fmt: skip
+    return dataclasses.replace(
+        outputs,
+        sr=copies(outputs.sr),
+        lr=copies(outputs.lr),
+        hr=copies(outputs.hr),
+        **lists,  # type: ignore[arg-type]
+    )
 
 
 def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]]:

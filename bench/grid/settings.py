@@ -28,12 +28,14 @@ class Settings:
     lr: str | None = None
     preset: str = "quick"
     budget: float | None = None  # seconds of training, all models together
-    seed: int = 0
+    seed: int = 0  # of training
+    condition_seed: int = 0  # of test conditions and metrics: runs of several training seeds see the same LR
     device: str = "auto"
     devices: int = 1
     precision: str = "auto"
     compile: bool = False
     out: str = "bench-run"
+    store: str | None = None  # of trained models, images and scores, shared by runs; $BENCH_STORE, else .bench
     fresh: bool = False
     strict: bool = False
     checkpoint_every: int = 0  # steps; 0: the preset's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,8 +15,9 @@ from lightning_fabric import Fabric
 from bench.api.model import Model
 from bench.api.training import Stage
 from bench.core.device import random_state, resolve_device, resolve_precision, restore_random_state, to_cpu
-from bench.core.files import write_atomically
+from bench.core.files import read_sealed, write_sealed
 from bench.core.progress import Progress, stop_requests
+from bench.core.store import Store
 from bench.errors import Interrupted, TrainingFailed
 from bench.faces.faceset import Data
 from bench.training.averages import Averages
@@ -32,6 +34,7 @@ def fit(
     settings: TrainSettings,
     *,
     checkpoint: Path,
+    kept: Store | None = None,
     log: Path | None = None,
     label: str = "model",
     quiet: bool = False,
@@ -50,8 +53,9 @@ def fit(
         strategy="ddp_spawn" if settings.devices > 1 else "auto",
     )
     work = partial(
-        _fit, build=build, data=data, settings=settings, checkpoint=checkpoint, log=log, label=label, quiet=quiet
-    )
+        _fit, build=build, data=data, settings=settings, checkpoint=checkpoint,
+        kept=kept or Store(checkpoint.parent), log=log, label=label, quiet=quiet,
+    )  # fmt: skip
     if settings.devices == 1:
         return work(fabric)
     # Fabric looks into the arguments of `launch` and refuses frozen dataclasses, but not into a partial. The result comes
@@ -85,6 +89,7 @@ def _fit(
     data: Data,
     settings: TrainSettings,
     checkpoint: Path,
+    kept: Store,
     log: Path | None,
     label: str,
     quiet: bool,
@@ -98,8 +103,8 @@ def _fit(
     )
     generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + rank)
     torch.manual_seed(settings.seed * 1_000_003 + rank)
-    run = FabricStep(fabric, samplers, generator, settings, checkpoint.parent, quiet or rank > 0)
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True) if checkpoint.exists() else None
+    run = FabricStep(fabric, samplers, generator, settings, kept, quiet or rank > 0)
+    saved = _saved(checkpoint, rank)
     if saved is None:
         model.train()
         with fabric.autocast():
@@ -116,6 +121,16 @@ def _fit(
     loop.begin = begin  # what `prepare` took counts
     with stop_requests() as stopping:
         return loop.go(saved, stopping)
+
+
+def _saved(checkpoint: Path, rank: int) -> dict[str, Any] | None:
+    """The state to go on from; None where there is none, or where it is not what was written, which is said."""
+    content = read_sealed(checkpoint)
+    if content is not None:
+        return torch.load(content, map_location="cpu", weights_only=True)
+    if checkpoint.exists() and rank == 0:
+        print(f"{checkpoint}: damaged; the training starts again", file=sys.stderr)
+    return None
 
 
 class _Loop:
@@ -268,7 +283,7 @@ class _Loop:
             "stage_elapsed": stage_elapsed,
             "notes": run.notes,
         }
-        write_atomically(self.checkpoint, lambda path: torch.save(to_cpu(state), path))
+        write_sealed(self.checkpoint, lambda file: torch.save(to_cpu(state), file))
 
     def restore(self, saved: dict[str, Any]) -> None:
         run, position = self.run, saved["position"]

@@ -13,8 +13,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from bench.api.training import Batch, Stage
-from bench.core.hashing import key_of, source_hash, version
+from bench.core.hashing import key_of, version
 from bench.core.progress import Progress
+from bench.core.source import reach
 from bench.core.store import Store
 from bench.training.sampler import Sampler
 from bench.training.settings import TrainSettings
@@ -29,12 +30,12 @@ class FabricStep:
         samplers: tuple[Sampler, Sampler | None],
         generator: torch.Generator,
         settings: TrainSettings,
-        kept: Path,
+        kept: Store,
         quiet: bool = True,
     ) -> None:
         self.fabric, self.device, self.generator = fabric, fabric.device, generator
         self.seed, self.budget = settings.seed, settings.budget  # of the run; seconds for this model, or None
-        self.kept, self.quiet = Store(kept), quiet
+        self.kept, self.quiet = kept, quiet
         self.notes: list[str] = []  # what a reader of the report must know of this training
         self.hr, self.lr_real = samplers
         self.stage: Stage
@@ -90,16 +91,20 @@ class FabricStep:
         self.samples.update(images)
 
     def remember(self, parts: list[Any], compute: Callable[[], Tensor]) -> Tensor:
-        """``compute()``, kept under the hash of ``parts`` and of the file that defines it.
+        """``compute()``, kept under the hash of ``parts`` and of the code that it reaches.
 
         For long fits in ``prepare``: what was computed outlives a kill, and models of other settings that ask for the
         same share it. ``parts`` is all that the result depends on beside the code.
         """
-        key = key_of(parts, source_hash(Path(compute.__code__.co_filename)), version("torch"), self.device.type)
-        if not self.kept.has("fitted", key):
-            value = compute()
-            self.kept.put("fitted", key, lambda folder: torch.save(value.cpu(), folder / "value.pt"))
-        return torch.load(self.kept.path("fitted", key) / "value.pt", weights_only=True)
+        owner, _, member = compute.__qualname__.partition(".")
+        source = reach(Path(compute.__code__.co_filename), owner, [member.partition(".")[0]]).hashes()
+        key = key_of(parts, source, version("torch"), self.device.type)
+
+        def fill(folder: Path) -> None:
+            torch.save(compute().cpu(), folder / "value.pt")
+
+        folder = self.kept.obtain("fitted", key, fill, f"a fit of {owner}")
+        return torch.load(folder / "value.pt", weights_only=True)
 
     def note(self, text: str) -> None:
         """Say something that a reader of the results must know; it goes to the report too."""

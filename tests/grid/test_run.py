@@ -66,7 +66,7 @@ def test_a_second_run_computes_nothing_and_a_new_metric_only_itself(run, tmp_pat
     run("bicubic,tiny", "--metrics", "mae")
     _, _, err = run("bicubic,tiny", "--metrics", "mae")
     assert "nothing to compute" in err
-    scores = tmp_path / "out" / ".store" / "score"
+    scores = tmp_path / ".bench" / "score"
     kept = {p.name: p.stat().st_mtime_ns for p in scores.iterdir()}
     run("bicubic,tiny", "--metrics", "mae,psnr")
     assert (tmp_path / "out/checkpoints/tiny.pt").stat().st_mtime_ns == model.st_mtime_ns
@@ -97,7 +97,7 @@ def test_a_failing_cell_stops_no_other_and_gives_exit_code_1(run, tmp_path):
     assert set(failed.method) == {"broken", "tiny"} and (rows[rows.method == "bicubic"].status != "failed").all()
     assert failed[failed.method == "broken"].reason.str.contains("this plugin is broken").all()
     assert failed[failed.method == "tiny"].reason.str.contains("not finite at step 4").all()
-    assert not list((tmp_path / "out/.store/train").glob("*")), "a failed training is not kept"
+    assert not list((tmp_path / ".bench/train").glob("*")), "a failed training is not kept"
     assert "this plugin is broken" in (tmp_path / "out/report.html").read_text()
     assert "this plugin is broken" in (tmp_path / "out/log/errors.txt").read_text()
 
@@ -149,7 +149,7 @@ def test_an_output_folder_that_cannot_be_written_is_an_error(bench, folders):
 
 def test_a_full_disk_is_one_line_and_loses_nothing(run, tmp_path, monkeypatch):
     assert run("bicubic", "--metrics", "mae")[0] == 0
-    kept = sorted(p.name for p in (tmp_path / "out/.store/sr").iterdir())
+    kept = sorted(p.name for p in (tmp_path / ".bench/sr").iterdir())
     from bench.grid import artefacts
 
     def full(*_):
@@ -158,7 +158,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setattr(artefacts, "write_faces", full)
     code, _, err = run("bicubic,bilinear", "--metrics", "mae")
     assert code == 2 and "No space left on device" in err and len(err.strip().splitlines()) == 1
-    assert sorted(p.name for p in (tmp_path / "out/.store/sr").iterdir()) == kept, "neither lost nor half-written"
+    assert sorted(p.name for p in (tmp_path / ".bench/sr").iterdir()) == kept, "neither lost nor half-written"
 
 
 def test_a_budget_bounds_the_training_and_is_reported(run, tmp_path):
@@ -172,7 +172,7 @@ def test_a_budget_bounds_the_training_and_is_reported(run, tmp_path):
 def command(out: Path, hr: Path, lr: Path, plugin: Path) -> list[str]:
     return [sys.executable, "-m", "bench", "run", "--plugin", str(plugin), "--methods", "bicubic,tiny[steps=600]",
             "--metrics", "mae,psnr", "--hr", str(hr), "--lr", str(lr), "--conditions", "noise", "--device", "cpu",
-            "--out", str(out), "--checkpoint-every", "20"]  # fmt: skip
+            "--out", str(out), "--store", str(out.with_suffix(".store")), "--checkpoint-every", "20"]  # fmt: skip
 
 
 def test_killed_runs_end_where_an_undisturbed_one_does_bit_for_bit(folders, plugin, tmp_path):
@@ -181,13 +181,13 @@ def test_killed_runs_end_where_an_undisturbed_one_does_bit_for_bit(folders, plug
     during_training = 0
     for kills in range(3):
         process = subprocess.Popen(command(killed, *folders, plugin), cwd=ROOT, stderr=subprocess.DEVNULL)
-        partial, deadline = killed / ".store" / "partial", time.monotonic() + 60
+        partial, deadline = killed.with_suffix(".store") / "partial", time.monotonic() + 60
         seen = None
         while process.poll() is None and time.monotonic() < deadline:
             now = [p.stat().st_mtime_ns for p in partial.glob("*.pt")] if partial.is_dir() else []
             if now and seen is not None and now != seen and kills < 2:  # a new checkpoint of this very process
                 break
-            if kills == 2 and (killed / ".store" / "train").is_dir():  # after training
+            if kills == 2 and (killed.with_suffix(".store") / "train").is_dir():  # after training
                 break
             seen = now
             time.sleep(0.005)
@@ -210,7 +210,7 @@ def test_a_signal_writes_a_checkpoint_and_the_next_run_goes_on(folders, plugin, 
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "stopped at step" in err and "Traceback" not in err
-    assert len(list((tmp_path / "out/.store/partial").glob("*.pt"))) == 1
+    assert len(list((tmp_path / "out.store/partial").glob("*.pt"))) == 1
     shutil.rmtree(log)
     done = subprocess.run(command(tmp_path / "out", *folders, plugin), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "trained tiny" in done.stderr

@@ -1,0 +1,50 @@
+"""Locks between processes, on one machine or several: marker files with a heartbeat."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import SoftFileLease, Timeout
+
+from bench.errors import StoreError
+
+LEASE = 60.0  # seconds without a heartbeat after which another process may take a lock over
+HEARTBEAT = 10.0  # seconds; the lock of a process of the same machine that has ended is free at once
+
+
+def _lease(path: Path, timeout: float) -> SoftFileLease:
+    return SoftFileLease(path, lease_duration=LEASE, heartbeat_interval=HEARTBEAT, timeout=timeout)
+
+
+@contextmanager
+def held(path: Path, what: str = "", *, quiet: bool = False) -> Iterator[None]:
+    """Hold the lock at ``path``; where another process has it, say what is waited for and wait."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lease(path, 0)
+        try:
+            lock.acquire()
+        except Timeout:
+            if not quiet:
+                print(f"waiting for another process: {what or path}", file=sys.stderr, flush=True)
+            lock.acquire(timeout=-1)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be locked ({error.strerror or error}); choose another --store") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def taken(path: Path) -> bool:
+    """Whether a living process holds the lock at ``path``; one that was left behind goes away."""
+    if not path.exists():
+        return False
+    try:
+        with _lease(path, 0):
+            return False
+    except Timeout:
+        return True
