@@ -44,6 +44,7 @@ class JpegKernel(bench.Degradation):
     )
     scales = (4, 2, 8)
     stochastic = True
+    idle = ("together",)
 
     @dataclass(frozen=True)
     class Params:

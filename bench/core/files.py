@@ -30,7 +30,7 @@ def part_of(path: Path) -> Path:
 def left_behind(name: str) -> bool:
     """Whether a temporary name is of a process of this machine that has ended."""
     match = PART.fullmatch(name)
-    return bool(match) and match["host"] == socket.gethostname() and not alive(int(match["pid"]))
+    return match is not None and match["host"] == socket.gethostname() and not alive(int(match["pid"]))
 
 
 def alive(pid: int) -> bool:

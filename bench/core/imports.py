@@ -91,7 +91,7 @@ class _Rewrite(ast.NodeTransformer):
 
     def inside(self, module: str) -> str | None:
         folder = beside(module.partition(".")[0], self.file, self.root)
-        return folder and ".".join([self.package, *folder.relative_to(self.root).parts, module])
+        return ".".join([self.package, *folder.relative_to(self.root).parts, module]) if folder else None
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
         if node.level == 0 and node.module and (name := self.inside(node.module)):

@@ -6,8 +6,11 @@ import contextlib
 import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bench.core.files import copy, folder_name, left_behind, write_atomically, write_json
 from bench.core.hashing import content_hash
@@ -26,17 +29,21 @@ def show_faces(faces: FaceSet, target: Path, root: Path) -> None:
     kept: dict[str, Any] = {}
     for file in sorted(set(found) - set(names) - {LISTING}):
         _remove(target / file)
-    images = None
+    images: list[np.ndarray] = []
     for file, index in names.items():
         entry = known.get("files", {}).get(file)
         if same and entry and file in found and _unchanged(target / file, entry, found[file]):
             kept[file] = [*found[file], entry[-1]]
             continue
         images = images or faces.images()
-        write_atomically(target / file, lambda part, i=index: write_image(part, images[i], "PNG"))  # type: ignore[misc]
+        write_atomically(target / file, partial(_write, images[index]))
         kept[file] = [*_signature((target / file).stat()), content_hash(target / file)]
     if {"of": faces.fingerprint, "files": kept} != known:
         write_json(target / LISTING, {"of": faces.fingerprint, "files": kept})
+
+
+def _write(image: np.ndarray, file: Path) -> None:
+    write_image(file, image, "PNG")
 
 
 def show_files(source: Path, target: Path, root: Path) -> None:
@@ -45,8 +52,8 @@ def show_files(source: Path, target: Path, root: Path) -> None:
     if not files:
         return
     own_folder(target, root)
-    for file in set(os.listdir(target)) - {f.name for f in files}:
-        _remove(target / file)
+    for other in set(os.listdir(target)) - {f.name for f in files}:
+        _remove(target / other)
     for file in files:
         copy(file, target / file.name)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.api.metric import Images, Metric, Outputs, Score
+from bench.api.metric import Metric, Outputs, Score
 from bench.core.hashing import version
 from bench.core.stats import bootstrap_mean
 from bench.errors import MetricFailed, Unavailable
@@ -49,19 +49,13 @@ def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[st
 
 def own(outputs: Outputs) -> Outputs:
     """The same for one metric alone: what it writes to its arrays and lists reaches no other. Reference sets are read-only."""
-
-    def copies(images: Images | None) -> Images | None:
-        return None if images is None else [image.copy() for image in images]
-
-    lists = {name: None if (given := getattr(outputs, name)) is None else list(given)
-             for name in ("names", "reference_hr", "reference_lr")}  # fmt: skip
-    return dataclasses.replace(
-        outputs,
-        sr=copies(outputs.sr),
-        lr=copies(outputs.lr),
-        hr=copies(outputs.hr),
-        **lists,  # type: ignore[arg-type]
-    )
+    given = {name: getattr(outputs, name) for name in ("sr", "lr", "hr", "reference_hr", "reference_lr")}
+    mine = {
+        name: list(images) if name.startswith("reference") else [image.copy() for image in images]
+        for name, images in given.items()
+        if images is not None
+    }
+    return dataclasses.replace(outputs, names=list(outputs.names), **mine)
 
 
 def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]]:
