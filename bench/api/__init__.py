@@ -5,6 +5,7 @@ from bench.api.model import Degradation, Method, Model
 from bench.api.training import Augment, Batch, Stage, Step
 from bench.core.colour import luma
 from bench.core.image import downsample, read_image, resize, to_float, to_uint8, upsample, write_image
+from bench.core.spec import File
 from bench.errors import BenchError, TrainingFailed, Unavailable, UsageError
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Batch",
     "BenchError",
     "Degradation",
+    "File",
     "Images",
     "Method",
     "Metric",

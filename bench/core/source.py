@@ -206,14 +206,16 @@ class _Walk:
             self.pending += [(file, name) for name in self.module(file).definitions]
 
     def touch(self, file: Path) -> None:
-        """What runs when a file is imported counts."""
-        if file not in self.touched:
-            self.touched.add(file)
-            for node in self.module(file).effects:
-                self.take(file, node)
-            package = file.parent / "__init__.py"
-            if package.is_file() and BENCH not in package.parents:
-                self.touch(package)
+        """What runs when a file is imported counts: its statements, and those of the files that it imports."""
+        if file in self.touched or BENCH in file.parents:
+            return
+        self.touched.add(file)
+        module, package = self.module(file), file.parent / "__init__.py"
+        for node in module.effects:
+            self.take(file, node)
+        for other in (*module.stars, *(origin for origin, _ in module.imported.values()), package):
+            if other and other.is_file():
+                self.touch(other)
 
     # ------------------------------------------------------------ files
 
