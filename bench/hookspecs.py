@@ -26,4 +26,4 @@ def bench_metrics():
 
 @hookspec
 def bench_reports():
-    """Report formats: functions of (runs: list[Path], out: Path), each writing one file and returning its path."""
+    """Report formats: functions of (runs: list[Path], out: Path) that write ``out`` and return its path, or paths below it."""

@@ -20,5 +20,10 @@ def bench_methods():
             f"{__name__}.esrgan_jpeg_kernel:ESRGANJpegKernel",
             "ESRGAN trained on estimated blur, noise and JPEG, with LPIPS (Aakerberg 2021)",
         ),
+        "images": (f"{__name__}.images:Images", "outputs that any program made: dir=FOLDER, matched by name"),
+        "external": (
+            f"{__name__}.external:External",
+            'any program: command="... {lr} ... {sr}", run on each condition',
+        ),
         "pretrained": (f"{__name__}.pretrained:Pretrained", "any checkpoint that spandrel loads: weights=FILE"),
     }

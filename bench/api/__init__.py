@@ -1,7 +1,7 @@
 """What plugin authors subclass, are given and may call. Everything here is public."""
 
 from bench.api.metric import Images, Metric, Outputs, Picture, Score, batches, per_face
-from bench.api.model import Degradation, Method, Model
+from bench.api.model import Degradation, Inputs, Method, Model
 from bench.api.training import Augment, Batch, Stage, Step
 from bench.core.colour import luma
 from bench.core.image import downsample, read_image, resize, to_float, to_uint8, upsample, write_image
@@ -15,6 +15,7 @@ __all__ = [
     "Degradation",
     "File",
     "Images",
+    "Inputs",
     "Method",
     "Metric",
     "Model",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,6 +107,16 @@ class Model(nn.Module):
         return sum(p.numel() for name, child in self.named_children() if name not in apart for p in child.parameters())
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """All LR faces of one condition, for a method that restores them together instead of batch by batch."""
+
+    names: list[str]
+    images: list[np.ndarray]  # (3, h, w) uint8 each; sizes may differ
+    condition: str  # the condition's name as a folder's
+    note: Callable[[str], None]  # says something that a reader of the results must know
+
+
 class Degradation(Model):
     """How LR is made from HR."""
 
@@ -122,10 +133,28 @@ class Method(Model):
     """How HR is restored from LR."""
 
     default_degradation: ClassVar[str] = "bicubic"  # what it is trained on unless told otherwise
+    offers: ClassVar[tuple[str, ...]] = ("upscale", "parameters")  # what metrics may ask for beside its outputs
+    log: Path | None = None  # the folder for its own logs, where the harness has one
 
     def infer(self, lr: Tensor) -> Tensor:
         """(B, 3, h, w) -> (B, 3, h*scale, w*scale), both in [0, 1]."""
         raise NotImplementedError
+
+    def restore(self, given: Inputs) -> list[np.ndarray | str]:
+        """Optional, in place of ``infer``: the restored faces in the order of the names, (3, H, W) uint8 each.
+
+        A string is the reason why a face has none; that face is failed, the others count.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def fingerprint_under(cls, params: Any, condition: str, conditions: tuple[str, ...]) -> str:
+        """What its outputs under one of the run's conditions depend on beside model and LR, such as files of outputs.
+
+        Called for each before any work. Raises Unavailable where it has no outputs for this one, UsageError for a
+        mistake. Conditions are called as their folders are.
+        """
+        return ""
 
     def features(self, lr: Tensor) -> Tensor | None:
         """The internal features of (B, 3, h, w), (B, C, h', w'), for methods that have such; else None."""

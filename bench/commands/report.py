@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench import plugins
 from bench.errors import UsageError
+from bench.grid.reports import rendered
 
 
 def command(runs: list[str], format: str, out: str | None, **_: object) -> int:
@@ -16,6 +17,6 @@ def command(runs: list[str], format: str, out: str | None, **_: object) -> int:
             raise UsageError(f"{folder}: no results of a run in this folder")
     render = plugins.load("reports", format)
     default = folders[0] / ("tables" if format == "latex" else f"report.{format}")
-    for path in render(folders, Path(out) if out else default):
+    for path in rendered(render, folders, Path(out) if out else default):
         print(path)
     return 0

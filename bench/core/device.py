@@ -30,6 +30,13 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return name
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16 itself, and not by way of float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def random_state(device: torch.device) -> dict[str, Any]:
     state: dict[str, Any] = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
@@ -19,28 +21,33 @@ class File(str):
 
 @dataclass(frozen=True)
 class Spec:
-    """A plugin's name and its options, sorted: two spellings of one thing are equal."""
+    """A plugin's name and its options, sorted: two spellings of one thing are equal. ``label``: what a row is called."""
 
     name: str
     options: tuple[tuple[str, str], ...] = ()
+    label: str = ""
 
     def __str__(self) -> str:
         return self.name + (f"[{','.join(f'{k}={v}' for k, v in self.options)}]" if self.options else "")
 
     def without(self, *keys: str) -> Spec:
-        return Spec(self.name, tuple((k, v) for k, v in self.options if k not in keys))
+        return Spec(self.name, tuple((k, v) for k, v in self.options if k not in keys), self.label)
 
     def adding(self, **options: str) -> Spec:
-        return Spec(self.name, tuple(sorted({**dict(self.options), **options}.items())))
+        return Spec(self.name, tuple(sorted({**dict(self.options), **options}.items())), self.label)
 
     def get(self, key: str, default: str = "") -> str:
         return dict(self.options).get(key, default)
 
 
 def split(text: str, mark: str = ",") -> list[str]:
-    """Split at the commas (or another mark) outside brackets."""
-    parts, depth, start = [], 0, 0
+    """Split at the commas (or another mark) outside brackets and double quotes."""
+    parts, depth, start, quoted, escaped = [], 0, 0, False, False
     for index, char in enumerate(text):
+        if quoted:
+            quoted, escaped = escaped or char != '"', char == "\\" and not escaped
+            continue
+        quoted = char == '"' and text[max(index - 1, 0) : index] in ("", *"=,+[")
         depth += (char == "[") - (char == "]")
         if depth < 0:
             break
@@ -49,16 +56,38 @@ def split(text: str, mark: str = ",") -> list[str]:
             start = index + 1
     if depth:
         raise UsageError(f"brackets do not match in {text!r}")
+    if quoted:
+        raise UsageError(f"quotes do not match in {text!r}")
     return [part.strip() for part in [*parts, text[start:]] if part.strip()]
 
 
+def quote(value: str) -> str:
+    """A value as one piece: in double quotes where it holds what has a meaning outside them."""
+    if not set(value) & set(',[]="+') and value == value.strip() and value:
+        return value
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unquote(value: str) -> str:
+    """The text of a value in double quotes; another value as it is."""
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    return re.sub(r"\\(.)", r"\1", value[1:-1])
+
+
 def parse(text: str) -> Spec:
-    """``NAME`` or ``NAME[key=value,...]``. Values that are specs themselves are put into sorted form too."""
+    """``NAME``, ``NAME[key=value,...]``, or either after ``LABEL=``. Values that are specs are put into sorted form too.
+
+    A value in double quotes is taken as it is, commas and brackets included.
+    """
     text = text.strip()
-    name, bracket, rest = text.partition("[")
+    head, bracket, rest = text.partition("[")
+    label, equals, name = (part.strip() for part in head.rpartition("="))
+    if (equals and not label) or not name:
+        raise UsageError(f"{text!r}: write NAME[option=value,...], with LABEL= before it for a name of your own")
     if not bracket:
-        return Spec(name)
-    if not rest.endswith("]") or not name:
+        return Spec(name, label=label)
+    if not rest.endswith("]"):
         raise UsageError(f"{text!r}: write NAME[option=value,...]")
     options: dict[str, str] = {}
     for item in split(rest[:-1]):
@@ -68,14 +97,27 @@ def parse(text: str) -> Spec:
             raise UsageError(f"{text!r}: {item!r} is not option=value")
         if key in options:
             raise UsageError(f"{text!r}: {key!r} is given twice")
-        parts = split(value, "+")  # a path with brackets inside does not end in one
-        options[key] = "+".join(str(parse(p)) if p.endswith("]") else p for p in parts) if "[" in value else value
-    return Spec(name, tuple(sorted(options.items())))
+        options[key] = _sorted_value(value)
+    return Spec(name, tuple(sorted(options.items())), label)
 
 
-def parse_list(text: str) -> list[Spec]:
-    """A comma-separated list of specs, repeated ones once."""
-    return list(dict.fromkeys(parse(part) for part in split(text)))
+def _sorted_value(value: str) -> str:
+    """A value in its one spelling: quotes only where they are needed, specs inside sorted."""
+    if value.startswith('"'):
+        return "+".join(quote(unquote(part)) for part in split(value, "+"))
+    if "[" not in value:
+        return value
+    return "+".join(
+        str(parse(p)) if p.endswith("]") else p for p in split(value, "+")
+    )  # a path may have brackets inside
+
+
+def parse_list(text: str, *, named: bool = False) -> list[Spec]:
+    """A comma-separated list of specs, repeated ones once. ``named``: whether they may have labels."""
+    specs = list(dict.fromkeys(parse(part) for part in split(text)))
+    if not named and (odd := next((s for s in specs if s.label), None)):
+        raise UsageError(f"{odd.label}={odd}: only --methods gives names to its rows; write {odd}")
+    return specs
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -109,6 +151,7 @@ def override(params: Any, options: Mapping[str, Any], owner: str) -> Any:
 def convert(value: Any, hint: Any, where: str) -> Any:
     """A string from the command line, or a value from a plugin, as the type that the field declares."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    value = unquote(value) if isinstance(value, str) and origin is not tuple else value
     wrong = UsageError(f"{where}={value} is not {describe(hint)}")
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return hint(**value)  # type: ignore[operator]
@@ -174,6 +217,11 @@ def describe(hint: Any) -> str:
         return " | ".join("none" if a is type(None) else describe(a) for a in arguments)
     if origin is tuple:
         return "values joined by +"
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text", File: "a path"}.get(
-        hint, str(hint)
-    )
+    return {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        File: "a path",
+        Path: "a path",
+    }.get(hint, str(hint))

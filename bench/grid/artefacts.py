@@ -12,19 +12,22 @@ import torch
 
 from bench import plugins
 from bench.api.metric import Outputs
-from bench.api.model import Method, Model
+from bench.api.model import Inputs, Method, Model
+from bench.core.files import folder_name
 from bench.core.hashing import key_of
 from bench.core.image import downsample, to_float, to_uint8, upsample
 from bench.core.spec import parse
 from bench.core.store import Store
 from bench.errors import CellFailed, Unavailable
 from bench.faces.faceset import Data, FaceSet
-from bench.grid.files import load_weights, read_faces, write_faces
-from bench.grid.inference import apply, checked, checked_lr, degrade
+from bench.grid.files import load_weights, read_faces, restored_apart, write_faces, write_restored
+from bench.grid.inference import apply, checked, checked_lr, degrade, fast
 from bench.grid.reasons import Reasons
 from bench.grid.recipe import Plan, Recipe
 from bench.grid.resolve import recipe
 from bench.grid.settings import TEST_FACES, Settings
+
+DRAWN = 64  # faces that a degradation draws for at once: its random numbers follow from that
 
 
 class Artefacts:
@@ -43,6 +46,7 @@ class Artefacts:
         self.known = lru_cache(maxsize=256)(self._known)
         self.computed = 0
         self.reasons = Reasons(None)
+        self.log: Path | None = None  # where methods may write logs of their own, a folder each
 
     def say(self, what: str, name: str) -> None:
         """Note that something is computed, and why."""
@@ -57,7 +61,9 @@ class Artefacts:
             if found is None:
                 raise CellFailed(self.failed.get(f"train {recipe.label}", f"{recipe.label} did not train"))
             load_weights(model, found / "model.pt")
-        return model.to(self.device).eval()
+        if isinstance(model, Method) and self.log:
+            model.log = self.log / recipe.folder
+        return fast(model.to(self.device)).eval()
 
     def condition(self, condition: str, method: Recipe) -> Recipe | None:
         """The degradation behind a condition at the method's scale; None for the real LR."""
@@ -81,6 +87,7 @@ class Artefacts:
             lambda hr: checked_lr(model.infer(hr.clone(), draws), hr, recipe.scale, recipe.label),
             self.hr_test,
             self.device,
+            size=DRAWN,
         )
         write_faces(folder, self.hr_test.names, images)
         self.say(f"LR of {recipe.label}", f"{recipe.label} x{recipe.scale}")
@@ -101,6 +108,8 @@ class Artefacts:
 
     def sr_of(self, method: Recipe, condition: str) -> Path:
         """The folder of the restored faces."""
+        if (method.label, condition) in self.plan.lacking:
+            raise CellFailed(self.plan.lacking[method.label, condition])
         key, name = self.sr_key(method, condition), f"{method.label} on {condition}"
         recipe = self.condition(condition, method)
         see = {"method": f"model {method.label}", "LR": f"{condition} x{method.scale}"}
@@ -114,7 +123,13 @@ class Artefacts:
         """Restore the LR faces of a condition."""
         lr = self.lr_of(self.condition(condition, method))
         model = self.load_model(method)
-        write_faces(folder, lr.names, apply(lambda x: checked(model.infer(x.clone()), x, method), lr, self.device))
+        assert isinstance(model, Method)
+        if type(model).restore is not Method.restore:
+            notes: list[str] = []
+            given = Inputs(lr.names, [image.copy() for image in lr.images()], folder_name(condition), notes.append)
+            write_restored(folder, lr.names, model.restore(given), notes)
+        else:
+            write_faces(folder, lr.names, apply(lambda x: checked(model.infer(x.clone()), x, method), lr, self.device))
         self.say(f"{method.label} on {condition}", f"{method.label} on {condition}")
 
     def finished_sr(self, method: Recipe, condition: str) -> Path | None:
@@ -129,7 +144,8 @@ class Artefacts:
     def of_sr(self, method: Recipe, condition: str) -> dict[str, Any]:
         """What restored faces depend on, by name."""
         lr = self.lr_key(self.condition(condition, method))
-        return {"method": method.key, "LR": lr, "device": self.settings.device}
+        files = self.plan.files.get((method.label, condition), "")
+        return {"method": method.key, "LR": lr, "device": self.settings.device} | ({"files": files} if files else {})
 
     # ------------------------------------------------------------ what metrics are given
 
@@ -139,20 +155,18 @@ class Artefacts:
 
     def outputs(self, method: Recipe, condition: str, folder: Path) -> Outputs:
         lr = self.lr_of(self.condition(condition, method))
-        hr: list[np.ndarray] | None
-        if self.condition(condition, method) is not None:
-            hr = self.hr_test.images()
-        elif self.data.truth is not None:
-            known = dict(zip(self.data.truth.names, self.data.truth.images(), strict=True))
-            hr = [known[name] for name in lr.names]
-        else:
-            hr = None
+        if absent := restored_apart(folder).failed:
+            lr = lr.only([name for name in lr.names if name not in absent])
+        truth = self.hr_test if self.condition(condition, method) is not None else self.data.truth
+        hr = truth.only(lr.names).images() if truth is not None else None
         sr = read_faces(folder, lr.names).images()
         if hr is not None and any(a.shape != b.shape for a, b in zip(sr, hr, strict=True)):
             hr = None
         outputs = self._outputs(sr, lr, hr, method.scale)
-        outputs.upscale = lambda x: checked(self.load_model(method).infer(x.clone()), x, method)
-        if plugins.load("methods", method.name).features is not Method.features:
+        cls = plugins.load("methods", method.name)
+        if "upscale" in cls.offers:
+            outputs.upscale = lambda x: checked(self.load_model(method).infer(x.clone()), x, method)
+        if cls.features is not Method.features:
             outputs.features = lambda x: self.load_model(method).features(x.clone())  # type: ignore[operator]
         return outputs
 
@@ -161,8 +175,11 @@ class Artefacts:
         face = torch.from_numpy(self.hr_test.images()[0])[None]
         lr = to_uint8(downsample(to_float(face), method.scale)).numpy()
         outputs = self._outputs([], FaceSet.of(list(lr), self.hr_test.names[:1], ""), None, method.scale)
-        outputs.upscale = lambda x: checked(self.load_model(method).infer(x.clone()), x, method)
-        outputs.parameters = self.load_model(method).parameter_count()
+        offers = plugins.load("methods", method.name).offers
+        if "upscale" in offers:
+            outputs.upscale = lambda x: checked(self.load_model(method).infer(x.clone()), x, method)
+        if "parameters" in offers:
+            outputs.parameters = self.load_model(method).parameter_count()
         return outputs
 
     def _outputs(self, sr: list[np.ndarray], lr: FaceSet, hr: list[np.ndarray] | None, scale: int) -> Outputs:

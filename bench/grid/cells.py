@@ -16,7 +16,7 @@ from bench.core.hashing import key_of
 from bench.errors import MissingWeights
 from bench.grid.artefacts import Artefacts
 from bench.grid.failures import outcome
-from bench.grid.files import save_score
+from bench.grid.files import restored_apart, save_score
 from bench.grid.pictures import show_files
 from bench.grid.recipe import Measure, Recipe
 from bench.grid.scores import evaluate, labelled
@@ -35,6 +35,7 @@ class Cells:
         self.plan, self.store, self.settings = artefacts.plan, artefacts.store, artefacts.settings
         self.failed = artefacts.failed
         self.unavailable: dict[str, str] = {}
+        self.notes: list[str] = []  # what a reader of the results must know of single cells
         self.measured: dict[str, dict[str, Any]] = {}
 
     def rows(self, method: Recipe, condition: str) -> Rows:
@@ -46,10 +47,29 @@ class Cells:
         if folder is None:
             failed = {"status": "failed", "reason": self.failed[name]}
             return [{**head, "metric": m.label, "direction": m.metric.direction, **failed} for m in measures]
+        apart = restored_apart(folder)
+        self.notes += [f"{name}: {note}" for note in apart.notes]
+        rows = [
+            {
+                **head,
+                "metric": m.label,
+                "direction": m.metric.direction,
+                "image": face,
+                "status": "failed",
+                "reason": why,
+            }
+            for m in measures
+            for face, why in apart.failed.items()
+        ]
+        if apart.failed:
+            first = "; ".join([*apart.failed.values()][:3])
+            self.failed[f"{len(apart.failed)} faces of {name}"] = first + ("; ..." if len(apart.failed) > 3 else "")
         key = self.artefacts.sr_key(method, condition)
         outputs = lru_cache(maxsize=1)(lambda: self.artefacts.outputs(method, condition, folder))
         place = self.place(method, condition)
-        return [row for m in measures for row in self.score(m, head, f"{m.label} of {name}", key, outputs, place)]
+        for m in measures:
+            rows += self.score(m, head, f"{m.label} of {name}", key, outputs, place)
+        return rows
 
     def degradation_rows(self) -> Rows:
         """Metrics of LR faces against the real LR: once for each condition and each learned degradation, no method."""
@@ -77,7 +97,7 @@ class Cells:
     def head(self, method: Recipe | None, condition: str) -> dict[str, Any]:
         """The columns that say what a row is about."""
         return {
-            "method": method.name if method else "",
+            "method": method.title if method else "",
             "variant": method.variant if method else "",
             "degradation": method.degradation.label if method and method.degradation else ("" if method else condition),
             "condition": condition,

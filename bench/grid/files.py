@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,28 @@ FACES = "faces.safetensors"  # the file of an entry of LR or restored faces
 def write_faces(folder: Path, names: list[str], images: list[np.ndarray]) -> None:
     """All faces in one file, under any names."""
     pack_sets(folder / FACES, {"faces": FaceSet.of(images, names)})
+
+
+@dataclass(frozen=True)
+class Apart:
+    """What a method that restores all faces together said: why faces failed, and notes for the reader."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def write_restored(folder: Path, names: list[str], restored: list[np.ndarray | str], notes: list[str]) -> None:
+    """The restored faces, and apart.json: why the others are not there."""
+    failed = {name: image for name, image in zip(names, restored, strict=True) if isinstance(image, str)}
+    there = {name: image for name, image in zip(names, restored, strict=True) if not isinstance(image, str)}
+    write_faces(folder, list(there), list(there.values()))
+    write_json(folder / "apart.json", dataclasses.asdict(Apart(failed, notes)))
+
+
+def restored_apart(folder: Path) -> Apart:
+    """What ``write_restored`` kept beside the faces; nothing where every face is there."""
+    file = folder / "apart.json"
+    return Apart(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else Apart()
 
 
 def read_faces(folder: Path, names: list[str]) -> FaceSet:

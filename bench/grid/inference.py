@@ -17,7 +17,35 @@ from bench.faces.faceset import FaceSet
 from bench.grid.files import load_weights
 from bench.grid.recipe import Recipe
 
-INFER_BATCH = 64
+LARGEST = {"cpu": 16, "cuda": 64}  # images in a batch: more gain nothing
+PIXELS = {"cpu": 64 * 64 * 16, "cuda": 256 * 256 * 64}  # of the input in a batch, so that memory stays bounded
+LOW_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # as torch says it of a CPU or a GPU
+
+
+def batch_size(shape: tuple[int, ...], device: torch.device) -> int:
+    """How many images of (..., H, W) go together on a device."""
+    return max(1, min(LARGEST[device.type], PIXELS[device.type] // (shape[-2] * shape[-1])))
+
+
+def fast(model: Model) -> Model:
+    """The model with its convolutions' weights in the order that convolutions compute in."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@torch.inference_mode()
+def halving(function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
+    """``function`` of a batch; where memory does not suffice, of its halves. Raises CellFailed where one is too many."""
+    try:
+        return function(batch)
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in LOW_MEMORY):
+            raise
+        if len(batch) == 1:
+            size = f"{batch.shape[-1]}x{batch.shape[-2]}"
+            raise CellFailed(f"out of memory for one image of {size} px; give it smaller images or tiles") from None
+    if batch.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return torch.cat([halving(function, half) for half in batch.chunk(2)])
 
 
 def for_training(recipe: Recipe, degradation: Path | None) -> Model:
@@ -64,11 +92,21 @@ def degrade(model: Model, hr: torch.Tensor, seed: int, label: str = "") -> torch
 
 
 @torch.inference_mode()
-def apply(function: Callable[[torch.Tensor], torch.Tensor], faces: FaceSet, device: torch.device) -> list[np.ndarray]:
-    """A function of float batches over a face set, as uint8 images in the set's order."""
+def apply(
+    function: Callable[[torch.Tensor], torch.Tensor], faces: FaceSet, device: torch.device, size: int = 0
+) -> list[np.ndarray]:
+    """A function of float batches over a face set, as uint8 images in the set's order.
+
+    ``size``: of every batch, for a function to which that matters; 0: what suits the device and memory.
+    """
     images = faces.images()
     results: list[Any] = [None] * len(images)
-    for indices, batch in batches(images, size=INFER_BATCH, device=device):
-        for index, image in zip(indices, to_uint8(function(batch)).cpu().numpy(), strict=True):
-            results[index] = image
+    sizes: dict[int, list[int]] = {}
+    for index, image in enumerate(images):
+        sizes.setdefault(size or batch_size(image.shape, device), []).append(index)
+    for most, group in sizes.items():
+        for indices, batch in batches([images[i] for i in group], size=most, device=device):
+            restored = function(batch) if size else halving(function, batch)
+            for index, image in zip(indices, to_uint8(restored).cpu().numpy(), strict=True):
+                results[group[index]] = image
     return results

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 from bench import plugins
+from bench.api.model import Method
+from bench.core.files import folder_name
 from bench.core.spec import Spec, parse, parse_list
-from bench.errors import UsageError
+from bench.errors import Unavailable, UsageError
 from bench.faces.faceset import Data
 from bench.grid.labels import readable
 from bench.grid.recipe import Plan, Recipe
+from bench.grid.reopen import Added
 from bench.grid.resolve import expand, measures, recipe, scale_of
 from bench.grid.settings import CONDITIONS, Settings
 
@@ -19,8 +25,8 @@ def scales(settings: Settings) -> set[int]:
     return found or {4}
 
 
-def make(settings: Settings, data: Data) -> Plan:
-    """The whole grid. Raises UsageError for anything wrong with the names, before any work."""
+def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:
+    """The whole grid, with rows that were added to the run. Raises UsageError for anything wrong, before any work."""
     wanted = expand("degradations", settings.degradations) if settings.degradations else []
     methods: list[Recipe] = []
     for spec in expand("methods", settings.methods):
@@ -30,6 +36,13 @@ def make(settings: Settings, data: Data) -> Plan:
             methods.append(recipe("methods", spec, settings, data))
     if not methods:
         raise UsageError("--methods names no method")
+    for row in more:
+        spec = dataclasses.replace(parse(row.text), label=row.label)
+        methods.append(dataclasses.replace(recipe("methods", spec, settings, data), only=row.conditions))
+    methods = list({m.key + m.label: m for m in methods}.values())
+    labels = [m.label for m in methods]
+    if twice := next((m for m in methods if labels.count(m.label) > 1), None):
+        raise UsageError(f"--methods: two rows are called {twice.label}; give each a name of its own, as in NAME=SPEC")
     conditions = _conditions(settings, data)
     degraded: dict[tuple[str, int], Recipe | None] = {}
     for scale in {m.scale for m in methods}:
@@ -39,13 +52,30 @@ def make(settings: Settings, data: Data) -> Plan:
     found = tuple(measures(settings.metrics, settings.preset))
     versions = dict.fromkeys(parse(text) for measure in found for text in measure.metric.degradations())
     grid = Plan(
-        tuple({m.key + m.label: m for m in methods}.values()),
+        tuple(methods),
         tuple(map(str, conditions)),
         degraded,
         found,
         tuple(recipe("degradations", spec, settings, data) for spec in versions),
     )
-    return readable(grid)
+    return _with_files(readable(grid))
+
+
+def _with_files(grid: Plan) -> Plan:
+    """The plan, and what the outputs of methods depend on under single conditions (files of outputs)."""
+    folders = tuple(map(folder_name, grid.conditions))
+    for method in grid.methods:
+        cls = plugins.load("methods", method.name)
+        mine = [condition for m, condition in grid.cells if m is method]
+        for condition in mine if cls.restore is not Method.restore else ():
+            try:
+                found = cls.fingerprint_under(method.params, folder_name(condition), folders)
+                grid.files[method.label, condition] = found
+            except Unavailable as error:
+                grid.lacking[method.label, condition] = str(error)
+        if mine and all((method.label, c) in grid.lacking for c in mine):
+            raise UsageError(f"{method.label}: {grid.lacking[method.label, mine[0]]}")
+    return grid
 
 
 def _conditions(settings: Settings, data: Data) -> list[Spec]:

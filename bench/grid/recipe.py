@@ -36,6 +36,13 @@ class Recipe:
     weights: str = ""  # empty where nothing is trained
     training: dict[str, Any] = field(default_factory=dict, compare=False)
     depends: dict[str, Any] = field(default_factory=dict, compare=False)
+    called: str = ""  # the name that the user gave it
+    only: tuple[str, ...] = ()  # the conditions that it is tested on; empty: all
+
+    @property
+    def title(self) -> str:
+        """What results call it: the name that the user gave, or the plugin's."""
+        return self.called or self.name
 
     def build(self) -> Model:
         """A new model, untrained, on the CPU."""
@@ -78,6 +85,13 @@ class Plan:
     degraded: dict[tuple[str, int], Recipe | None]  # by condition and scale; None: the real LR
     measures: tuple[Measure, ...]
     versions: tuple[Recipe, ...] = ()  # degradations that metrics make versions of faces with
+    files: dict[tuple[str, str], str] = field(default_factory=dict)  # by label and condition: Method.fingerprint_under
+    lacking: dict[tuple[str, str], str] = field(default_factory=dict)  # the same: why a method has no outputs there
+
+    @property
+    def cells(self) -> list[tuple[Recipe, str]]:
+        """Each method under each condition that it is tested on."""
+        return [(m, c) for m in self.methods for c in self.conditions if not m.only or c in m.only]
 
     @property
     def trained(self) -> list[Recipe]:

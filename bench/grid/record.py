@@ -41,6 +41,7 @@ class Facts:
     measured: dict[str, dict[str, Any]]  # method's folder -> metric -> what no other run repeats
     failed: dict[str, str]  # cell -> reason
     unavailable: dict[str, str]  # metric -> reason
+    notes: list[str] = dataclasses.field(default_factory=list)  # of single cells
 
     @property
     def failures(self) -> list[dict[str, str]]:
@@ -89,6 +90,7 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
             **{p: version(p) for p in PACKAGES},
         },
         "git": git_commit(),
+        "plugins": [str(file) for file in plugins.local_files()],
         "started": facts.started,
         "seconds": round(time.monotonic() - facts.begin, 1),
         "data": data,
@@ -98,7 +100,7 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "metrics": [m.label for m in facts.plan.measures],
         "failed": facts.failures,
         "unavailable": facts.unavailable,
-        "notes": [*plugins.catalogue().problems, *training_notes(facts)],
+        "notes": [*plugins.catalogue().problems, *training_notes(facts), *facts.notes],
     }
 
 
@@ -131,7 +133,8 @@ def describe(facts: Facts, recipe: Recipe) -> dict[str, Any]:
     training = facts.training.get(recipe.key)
     return {
         "label": recipe.label,
-        "name": recipe.name,
+        "name": recipe.title,
+        "plugin": recipe.name,
         "variant": recipe.variant,
         "degradation": recipe.degradation.label if recipe.degradation else "",
         "scale": recipe.scale,

@@ -26,7 +26,7 @@ TRAINING = frozenset({"build", "prepare", "stages", "degrade", *(n for n in vars
 def expand(kind: str, text: str) -> list[Spec]:
     """Names as typed; ``all`` is every plugin that runs without options, ``variant=all`` every variant."""
     specs: list[Spec] = []
-    for spec in parse_list(text):
+    for spec in parse_list(text, named=kind == "methods"):
         if spec.name == "all":
             specs += [Spec(n) for n in plugins.names(kind) if plugins.load(kind, n).in_all]
         elif spec.get("variant") == "all":
@@ -114,13 +114,13 @@ def recipe(
         }  # fmt: skip
         depends = {**depends, "training": key_of(training)}
     rest = spec.without("degradation")
-    words = [v if k == "variant" else f"{k}={v}" for k, v in rest.options]
-    label = str(rest)
+    words = [v if k == "variant" else f"{k}={v}" for k, v in rest.options] if not spec.label else []
+    called = Spec(spec.label) if spec.label else rest
     if base and str(parse(cls.default_degradation)) != base.label:
-        label = str(rest.adding(degradation=base.label))
+        called = called.adding(degradation=base.label)
     return Recipe(
-        kind, spec.name, label, ",".join(words), params, scale, hr_size, base, trains, key_of(depends),
-        tuple(plugins.local_files()), key_of(training) if trains else "", training, depends,
+        kind, spec.name, str(called), ",".join(words), params, scale, hr_size, base, trains, key_of(depends),
+        tuple(plugins.local_files()), key_of(training) if trains else "", training, depends, spec.label,
     )  # fmt: skip
 
 

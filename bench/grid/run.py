@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,8 @@ from bench.grid.pictures import show_faces, sweep
 from bench.grid.reasons import Reasons
 from bench.grid.recipe import Plan, Recipe
 from bench.grid.record import Facts, identity, record, sealed, up_to_date
+from bench.grid.reopen import added
+from bench.grid.reports import rendered
 from bench.grid.settings import CHECKPOINT_EVERY, Settings
 from bench.training.loop import fit
 from bench.training.settings import TrainSettings
@@ -57,10 +58,11 @@ class Run:
         fresh = time.time() if settings.fresh else None
         self.store = Store(root_of(settings.store), fresh)
         self.data = load(settings.hr, settings.lr, multiple=multiple, strict=settings.strict, store=self.store)
-        self.plan: Plan = plan.make(self.settings, self.data)
+        self.plan: Plan = plan.make(self.settings, self.data, added(self.out))
         self.failed: dict[str, str] = {}  # cell -> reason
         self.artefacts = Artefacts(self.plan, self.data, self.settings, self.store, self.device, self.failed)
         self.reasons = self.artefacts.reasons = Reasons(self.out / "log" / "depends.json", fresh=settings.fresh)
+        self.artefacts.log = self.out / "log"
         self.cells = Cells(self.artefacts, self.out, self.attempt)
         self.training: dict[str, dict[str, Any]] = {}  # recipe key -> training.json
         self.shown: set[str] = set()  # conditions whose LR is under images/
@@ -78,7 +80,7 @@ class Run:
         for recipe in self.plan.trained:
             self.attempt(f"train {recipe.label}", partial(self.train, recipe))
         rows: list[dict[str, Any]] = []
-        cells = list(product(self.plan.methods, self.plan.conditions))
+        cells = self.plan.cells
         with contextlib.closing(Progress("measure", len(cells), quiet=self.settings.quiet, unit="cell")) as bar:
             for done, (method, condition) in enumerate(cells, 1):
                 rows += self.cells.rows(method, condition)
@@ -92,6 +94,8 @@ class Run:
         for line in self.reasons.lines():
             self.say(f"computed again: {line}")
         self.reasons.save()
+        for note in self.cells.notes:
+            self.say(f"note: {note}")
         unavailable = self.cells.unavailable
         asked = {m.label for m in self.plan.measures if m.asked} & set(unavailable)
         for label, reason in unavailable.items():
@@ -205,7 +209,7 @@ class Run:
             command=self.command, started=self.started, begin=self.begin, settings=self.settings, device=self.device,
             plan=self.plan, data=self.data, tested={"hr": self.artefacts.hr_test, "lr": self.artefacts.lr_test},
             training=self.training, measured=self.cells.measured, failed=self.failed,
-            unavailable=self.cells.unavailable,
+            unavailable=self.cells.unavailable, notes=self.cells.notes,
         )  # fmt: skip
         key = key_of(rows, facts.failures, __version__, _report_code(), identity(facts))
         file = self.out / "run.json"
@@ -219,7 +223,8 @@ class Run:
         written = [self.out / name for name in ("results.csv", "results.parquet")]
         for name in ("html", "latex"):
             render = plugins.load("reports", name)
-            written += render([self.out], self.out / "report.html" if name == "html" else self.out / "tables")
+            place = self.out / ("report.html" if name == "html" else "tables")
+            written += rendered(render, [self.out], place)
         for table in set((self.out / "tables").glob("*.tex")) - set(written):
             table.unlink()
         write_json(file, sealed(values, self.out, written))

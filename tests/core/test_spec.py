@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 
 from bench.api.training import Augment
-from bench.core.spec import override, parse, parse_list
+from bench.core.spec import convert, override, parse, parse_list
 from bench.errors import UsageError
 
 
@@ -62,3 +62,19 @@ def test_a_whole_number_may_be_written_with_an_exponent():
 def test_a_wrong_option_says_what_would_be_right(options, words):
     with pytest.raises(UsageError, match=words):
         override(Params(), options, "m")
+
+
+def test_quotes_keep_commas_and_brackets_and_are_dropped_where_not_needed():
+    command = 'run.py --sizes [1,2] --say "a, b" {lr}'
+    text = 'x[command="run.py --sizes [1,2] --say \\"a, b\\" {lr}",timeout=3]'
+    spec = parse_list(f"bicubic,{text}")[1]
+    assert convert(spec.get("command"), str, "") == command and parse(str(spec)) == spec
+    assert parse('x[command="run"]') == parse("x[command=run]")
+    assert convert(parse('x[env="A=1,2"+B=3]').get("env"), tuple[str, ...], "") == ("A=1,2", "B=3")
+
+
+def test_a_label_stands_before_the_name():
+    spec = parse("mine=net[width=3]")
+    assert (spec.label, spec.name, str(spec)) == ("mine", "net", "net[width=3]")
+    with pytest.raises(UsageError, match="only --methods"):
+        parse_list("a=noise")

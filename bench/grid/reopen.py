@@ -1,0 +1,129 @@
+"""Settings from files: a run's run.json, which repeats it, or a configuration that a person wrote; rows added to a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.core.files import folder_name, write_json
+from bench.core.spec import nearest, quote
+from bench.errors import UsageError
+from bench.grid.settings import Settings, duration
+
+LISTS = ("methods", "degradations", "conditions", "metrics")
+FIELDS = {f.name for f in dataclasses.fields(Settings)}
+
+
+def options(file: Path) -> dict[str, Any]:
+    """The options of ``bench run`` that a .toml or .json file holds, by the names of Settings, and ``plugin`` files.
+
+    Lists of names may be lists; ``methods`` may be a table of names and specs, too. The settings of a run.json are
+    what it ran with. Raises UsageError for a file that is not one, and for an option that there is not.
+    """
+    found = _parsed(file)
+    if "settings" in found and "versions" in found:
+        found = {**{k: v for k, v in found["settings"].items() if k in FIELDS}, "plugin": found.get("plugins", [])}
+    given: dict[str, Any] = {}
+    for key, value in found.items():
+        name = key.replace("-", "_")
+        if name not in FIELDS | {"plugin"}:
+            raise UsageError(f"{file}: no option {key!r}{nearest(name, FIELDS)}")
+        if name in LISTS:
+            value = _listed(value)
+        elif name == "plugin":
+            value = [value] if isinstance(value, str) else list(value)
+        elif name == "budget" and isinstance(value, str):
+            value = duration(value)
+        given[name] = value
+    return given
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from None
+    try:
+        if file.suffix == ".json":
+            found = json.loads(text)
+        elif sys.version_info >= (3, 11):
+            import tomllib
+
+            found = tomllib.loads(text)
+        else:
+            import tomli
+
+            found = tomli.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{file}: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{file}: options by name are expected, not a {type(found).__name__}")
+    return found
+
+
+def _listed(value: Any) -> str:
+    """A list of names, or a table of a row's name and its spec, as the command line has it."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={spec}" for name, spec in value.items())
+    return value if isinstance(value, str) else ",".join(map(str, value))
+
+
+# ---------------------------------------------------------------- a finished run
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run's folder, opened again."""
+
+    settings: Settings
+    plugins: list[str]
+    command: str
+
+
+def opened(folder: Path) -> Opened:
+    """A run that has been made, as it was made. Raises UsageError where the folder holds none."""
+    file = folder / "run.json"
+    if not file.is_file():
+        raise UsageError(f"{folder}: no run in this folder (run.json is missing)")
+    given = options(file)
+    plugins = given.pop("plugin", [])
+    return Opened(Settings(**{**given, "out": str(folder)}), plugins, str(_parsed(file).get("command", "bench run")))
+
+
+@dataclass(frozen=True)
+class Added:
+    """A row of outputs that was added to a run: its name, and the conditions that it has outputs for."""
+
+    label: str
+    conditions: tuple[str, ...]
+    scale: int
+    dir: Path  # holds a folder for each condition
+
+    @property
+    def text(self) -> str:
+        """As --methods would have it."""
+        return f"images[dir={quote(str(self.dir / '{condition}'))},scale={self.scale}]"
+
+
+def added(out: Path) -> list[Added]:
+    """The rows that ``bench score --run`` added to this run."""
+    file = out / "added" / "rows.json"
+    rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return [
+        Added(r["label"], tuple(r["conditions"]), r["scale"], out / "added" / folder_name(r["label"])) for r in rows
+    ]
+
+
+def add(out: Path, label: str, condition: str, scale: int) -> None:
+    """Note that ``label`` has outputs for ``condition``."""
+    rows = {row.label: row for row in added(out)}
+    old = rows.get(label)
+    conditions = tuple(dict.fromkeys([*(old.conditions if old else ()), condition]))
+    rows[label] = Added(label, conditions, scale, out)
+    listed = [{"label": r.label, "conditions": r.conditions, "scale": r.scale} for r in rows.values()]
+    write_json(out / "added" / "rows.json", listed)

@@ -1,0 +1,19 @@
+"""Report formats as plugins offer them, called in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+
+
+def rendered(render: Callable[[list[Path], Path], Any], runs: list[Path], out: Path) -> list[Path]:
+    """The files that a format wrote. It returns a path or several; UsageError where it returns anything else."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    found = render(runs, out)
+    files = [found] if isinstance(found, (str, Path)) else list(found or ())
+    if not files or not all(isinstance(file, (str, Path)) for file in files):
+        raise UsageError(f"the report format returned {type(found).__name__}; it returns the path of what it wrote")
+    return [Path(file) for file in files]
