@@ -34,8 +34,8 @@ def flow_field(**options):
     """A small one with heads that do something: at zero, where training starts, it changes nothing."""
     torch.manual_seed(0)
     m = FlowField(override(FlowField.Params(), {**SMALL_FLOW, **options}, "test"), hr_size=32).eval()
-    for head in (m.net.image, m.net.flow):
-        if head is not None:
+    if m.params.adaptation == "flow":
+        for head in (m.net.image, m.net.flow):
             nn.init.normal_(head.weight, std=0.05)
     return m
 
@@ -106,22 +106,43 @@ def test_disturbed_lr_changes_with_the_seed_and_undisturbed_lr_does_not(adaptati
     assert 0.5 < spread < 1.2, "disturb is about the deviation of the offsets, in pixels"
 
 
-def test_cycle_gan_has_two_ways_and_its_identity_loss_can_be_left_out():
+@pytest.mark.parametrize(("variant", "weight"), [("cycle", 0.0), ("cycle+idt", 5.0)])
+def test_cycle_is_cyclegan_as_published(variant, weight):
+    m, run = flow_field(**FlowField.variants[variant]), FakeRun()
     hr, real = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 8, 8)
-    losses = {}
-    for variant in ("cycle", "cycle+idt"):
-        m, run = flow_field(**FlowField.variants[variant]), FakeRun()
-        m.cycle_step(Batch(hr, real), run)
-        losses[variant] = run.losses["net"].item()
-        parts = {k: v.item() for k, v in run.logged.items()}
-        weight = m.params.identity
-        expected = parts["adversarial"] + 10 * parts["cycle"] + weight * parts["identity"]
-        assert losses[variant] == pytest.approx(expected, rel=1e-5)
-        assert weight == (10 if "idt" in variant else 0)
-    clean, real = m.clean(hr) * 2 - 1, real * 2 - 1
-    there, back = m.net(clean)[0], m.back(real)[0]
-    cycle = (m.back(there)[0] - clean).abs().mean() + (m.net(back)[0] - real).abs().mean()
-    assert parts["cycle"] == pytest.approx(cycle.item(), rel=1e-5)
+    a, b = m.clean(hr) * 2 - 1, real * 2 - 1
+    m.cycle_step(Batch(hr, real), run)
+    to_b, to_a = m.net(a), m.back(b)  # the histories are young: they show these
+    critic = sum(((d(x) - 1) ** 2).mean() / 2 + (d(y) ** 2).mean() / 2
+                 for d, x, y in ((m.critic, b, to_b), (m.back_critic, a, to_a)))  # fmt: skip
+    generator = ((m.critic(to_b) - 1) ** 2).mean() + ((m.back_critic(to_a) - 1) ** 2).mean()
+    generator += 10 * ((m.back(to_b) - a).abs().mean() + (m.net(to_a) - b).abs().mean())
+    generator += weight * ((m.net(b) - b).abs().mean() + (m.back(a) - a).abs().mean())
+    assert run.losses["critic"].item() == pytest.approx(critic.item(), rel=1e-5)
+    assert run.losses["net"].item() == pytest.approx(generator.item(), rel=1e-5)
+    assert torch.equal(m.history.images, to_b) and torch.equal(m.back_history.images, to_a)
+    (stage,) = m.stages()
+    assert all(o.defaults["betas"] == (0.5, 0.999) and o.defaults["lr"] == 2e-4 for o in stage.optimizers.values())
+
+
+def test_cycle_goes_on_after_a_stop_with_its_history(tmp_path):
+    hr, real = torch.rand(6, 3, 32, 32), torch.rand(6, 3, 8, 8)
+    options = {"adaptation": "cycle", "steps": 6, "history": 5}
+    whole = train(flow_field(**options), hr, tmp_path / "whole", real)
+    stopped = flow_field(**options)
+    step = stopped.cycle_step
+
+    def until_the_fourth(batch, run):
+        step(batch, run)
+        if run.step == 3:
+            raise KeyboardInterrupt
+
+    stopped.cycle_step = until_the_fourth
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, hr, tmp_path / "part", real, checkpoint_every=1)
+    resumed = train(flow_field(**options), hr, tmp_path / "part", real)
+    assert resumed["steps"] == 6 and len(resumed["model"]["history._extra_state"]["images"]) == 5
+    assert all(torch.equal(resumed["model"][k], v) for k, v in whole["model"].items() if isinstance(v, torch.Tensor))
 
 
 def test_the_rate_falls_to_zero_over_the_second_half():
