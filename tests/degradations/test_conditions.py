@@ -20,7 +20,8 @@ def generator(seed=0):
 @pytest.mark.parametrize(("cls", "filter"), [(Bicubic, Image.BICUBIC), (Bilinear, Image.BILINEAR)])
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_downsampling_is_pillows(cls, filter, scale):
-    for image, ours in zip(HR.flatten(0, 1).numpy(), cls(scale=scale).infer(HR).flatten(0, 1).numpy(), strict=True):
+    model = cls(cls.Params(**({"edges": "torch"} if cls is Bicubic else {})), scale=scale)
+    for image, ours in zip(HR.flatten(0, 1).numpy(), model.infer(HR).flatten(0, 1).numpy(), strict=True):
         theirs = np.asarray(Image.fromarray(image).resize((64 // scale, 64 // scale), filter))  # in floats
         assert np.abs(theirs - ours).max() < 1e-5
 
