@@ -36,6 +36,7 @@ class Recipe:
     weights: str = ""  # empty where nothing is trained
     training: dict[str, Any] = field(default_factory=dict, compare=False)
     depends: dict[str, Any] = field(default_factory=dict, compare=False)
+    tuned: bool = False  # whether it is the degradation that the joint stage of the training ``weights`` left
 
     def build(self) -> Model:
         """A new model, untrained, on the CPU."""
