@@ -72,6 +72,8 @@ class FlowField(bench.Degradation):
 
     def build(self) -> None:
         p = self.params
+        self.net: torch.nn.Module
+        self.critic: torch.nn.Module
         if p.adaptation == "none":
             return
         if p.adaptation == "flow":
@@ -133,7 +135,27 @@ class FlowField(bench.Degradation):
     def pair(self, batch: bench.Batch) -> tuple[Tensor, Tensor]:
         """Clean and unpaired real LR of one size, in [-1, 1]."""
         clean = to_signed(self.clean(batch.hr))
-        return clean, resize(to_signed(batch.lr_real), (clean.shape[-2], clean.shape[-1]))
+        return clean, to_signed(batch.lr_real)
+
+    def partner(self) -> bench.Partner | None:
+        """Of the flow field; CycleGAN trains two generators and two critics, bicubic none."""
+        if self.params.adaptation != "flow":
+            return None
+        return bench.Partner(self.net, self.critic, self.play, self.critic_loss)
+
+    def play(self, batch: bench.Batch, run: Any) -> tuple[Tensor, Tensor]:
+        """LR of ``batch.hr`` with gradient, and eq. 5 for it."""
+        clean = to_signed(self.clean(batch.hr))
+        image, flow = self.net(clean)
+        fake = warp(image, flow)
+        return (fake + 1) / 2, self.generator_loss(clean, image, flow, fake, run)
+
+    def critic_loss(self, batch: bench.Batch, run: Any) -> Tensor:
+        """Eq. 2 for the critic, on new LR."""
+        clean, real = self.pair(batch)
+        with torch.no_grad():
+            fake = warp(*self.net(clean))
+        return nonsaturating_critic(self.critic(real), self.critic(fake))
 
     def generator_loss(self, clean: Tensor, image: Tensor, flow: Tensor, fake: Tensor, run: Any) -> Tensor:
         """Eq. 5 for the generator; ``fake`` is ``image`` warped by ``flow``; all in [-1, 1]."""

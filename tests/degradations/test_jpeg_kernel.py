@@ -128,9 +128,10 @@ def test_kernels_that_fell_apart_are_left_out_and_counted(measured, monkeypatch,
             return torch.stack([one, two] * 3)[: self.count] + 1e-3 * torch.rand(self.count, 13, 13)
 
     monkeypatch.setattr(jpeg_kernel, "KernelGAN", Estimates)
-    code, err = measured("images=6")
-    assert code == 0 and "3 of 6 estimated kernels fell apart and are left out" in err
-    assert len(fitted(tmp_path / "run")[1]["kernel"]) == 3
+    for options, words, count in (("images=6,whole=0.9", "left out", 3), ("images=6", "kept", 6)):
+        code, err = measured(options, out=words)
+        assert code == 0 and f"3 of 6 estimated kernels fell apart and are {words}" in err
+        assert len(fitted(tmp_path / words)[1]["kernel"]) == count
 
 
 def model(scale=4, **options):
