@@ -55,7 +55,8 @@ def test_faces_of_the_right_size_are_left_alone_and_drawn_evenly():
 
 
 def test_plugins_say_what_they_see():
-    low, high = HighToLow(override(HighToLow.Params(), {"width": 4, "critic_width": 4}, "")), LowToHigh()
+    low = HighToLow(override(HighToLow.Params(), {"width": 4, "critic_width": 4}, ""))
+    high = LowToHigh(override(LowToHigh.Params(), {"widths": (4, 4, 4), "blocks": (1, 1, 1), "critic_width": 4}, ""))
     assert low.views() == high.views() == {"hr": View(64), "lr_real": View(16)}
     small = override(ESRGANJpegKernel.Params(), {"width": 8, "blocks": 1, "growth": 4, "critic_width": 4}, "")
     assert ESRGANJpegKernel(small).views()["hr"] == View(64, whole=False)
