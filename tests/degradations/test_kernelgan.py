@@ -243,3 +243,15 @@ def test_a_file_that_is_no_kernel_is_named(tmp_path, content, words):
         np.save(tmp_path / "bad.npy", content)
     with pytest.raises(UsageError, match=rf"bad\.npy: .*{words}"):
         read_kernels(str(tmp_path), 26)
+
+
+def test_kernels_of_others_are_shifted_and_keep_their_negative_lobes(tmp_path):
+    line = np.array([-0.1, 0.2, 0.8, 0.2, -0.1])
+    sharp = np.zeros((9, 9))
+    sharp[1:6, 2:7] = np.outer(line, line)
+    np.save(tmp_path / "sharp.npy", sharp)
+    (kernel,) = read_kernels(str(tmp_path), 26).double().numpy()
+    assert np.allclose(centre_of_mass(kernel), 12.5, atol=0.02) and kernel.sum() == pytest.approx(1)
+    assert kernel.min() < -0.02, "clipped to 0, it would blur more"
+    moment = lambda k: ((k.sum(1) * (np.arange(len(k)) - centre_of_mass(k)[0]) ** 2).sum()) / k.sum()
+    assert moment(kernel) == pytest.approx(moment(sharp), abs=0.05)
