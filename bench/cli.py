@@ -40,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     run = command("run", "train, upscale, measure and report: the whole grid", trains=True)
+    run.add_argument(
+        "--reproduce",
+        default="",
+        metavar="NAME",
+        help="a paper's table: its methods, conditions and metrics where not given",
+    )
     run.add_argument("--methods", default="all", help="names with options in brackets, comma-separated; default: all")
     run.add_argument(
         "--degradations", default="", help="train every method on each of these; default: each method's own"

@@ -64,6 +64,9 @@ class SelfSR(bench.Method):
         "concat": {"condition": "concat", **_table_iv},
         "no-progressive": {"progressive": False, **_table_iv},
         "no-r1": {"r1": 0.0, **_table_iv},
+        "unpaired-concat": {"condition": "concat", "pairs": "unpaired", "steps": 280_000, **_table_iv},
+        "unpaired-no-progressive": {"progressive": False, "pairs": "unpaired", "steps": 280_000, **_table_iv},
+        "unpaired-no-r1": {"r1": 0.0, "pairs": "unpaired", "steps": 280_000, **_table_iv},
     }
     # Small and short for the quick preset: narrow levels of one residual pair. Weights of unit variance need the high rate
     # to be anything else within 280 steps.
