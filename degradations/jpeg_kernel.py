@@ -202,7 +202,7 @@ class JpegKernel(bench.Degradation):
                     break
             else:
                 run.note(f"{of} have no smooth areas to take noise from; Gaussian noise of their levels instead")
-                levels = torch.stack([noise_level(torch.from_numpy(image)) for image in sample.images()])
+                levels = torch.stack([noise_level(torch.tensor(image)) for image in sample.images()])
                 return gaussian_patches(levels, min(p.patches, 4 * len(sample)), p.patch, run.seed)
         elif not places:
             raise TrainingFailed(f"{found}: nothing to draw noise from; take larger or other faces, or loosen=yes")

@@ -78,7 +78,7 @@ ERRORS = [
     Error(SMOOTH, "loss = loss + p.feature * feature", "loss = loss + 0 * feature", f"{MS}::test_the_feature_loss_counts_half_and_sees_faces_in_0_to_1"),
     Error(SMOOTH, "self.feature_loss((fake + 1) / 2, hr)", "self.feature_loss(fake, hr)", f"{MS}::test_the_feature_loss_counts_half_and_sees_faces_in_0_to_1"),
     Error(SMOOTH, "return p.clean_weight * l_c + p.degraded_weight * l_d", "return p.degraded_weight * l_c + p.clean_weight * l_d", f"{MS}::test_smooth_features_train_as_goswami_says"),
-    Error(SMOOTH, "adam(p.robust_lr, self.f)", "adam(p.robust_lr, self.f, self.g)", f"{MS}::test_smooth_features_train_as_goswami_says"),
+    Error(SMOOTH, "adam(p.robust_lr, self.f)", "adam(p.robust_lr, self.f, self.g)", f"{MS}::test_optimizers_rates_and_schedules"),
     Error(SMOOTH, "loss = p.pixel * pixel + p.adversarial * adversarial", "loss = p.pixel * pixel - p.adversarial * adversarial", f"{MS}::test_smooth_features_train_as_goswami_says"),
     Error(SMOOTH, '"net": adam(p.lr, self.f, self.g)', '"net": adam(p.lr, self.g)', f"{MS}::test_smooth_features_train_as_goswami_says"),
     Error(SMOOTH, '"augment": bench.Augment(flip=False)', '"augment": bench.Augment()', f"{MS}::test_optimizers_rates_and_schedules"),

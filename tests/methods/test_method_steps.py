@@ -150,6 +150,13 @@ def test_the_joint_stage_trains_both_networks_by_both_losses(name):
     assert all(any(same(x, r) for x in low_judged) for r in reals), "each update with real LR of its own batch"
     if name != "high-to-low":
         return
+    for index in range(5):  # drawn: for the method's critic, then for the degradation's, five times, then for both
+        real = low_judged[2 * index]
+        hr, z = drawn[2 * index + 1]
+        agree(events[2 * index + 1], twin, lambda r=real, hr=hr, z=z: hinge(
+            twin.degradation.critic, r, twin.degradation.net(hr, z).detach()
+        ))  # fmt: skip
+        assert same(signed(given[index].lr_real), real) and same(signed(given[index].hr), hr)
     hr, z = drawn[-1]
     assert same(hr, signed(given[0].hr))
 
