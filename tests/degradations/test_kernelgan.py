@@ -255,3 +255,24 @@ def test_kernels_of_others_are_shifted_and_keep_their_negative_lobes(tmp_path):
     assert kernel.min() < -0.02, "clipped to 0, it would blur more"
     moment = lambda k: ((k.sum(1) * (np.arange(len(k)) - centre_of_mass(k)[0]) ** 2).sum()) / k.sum()
     assert moment(kernel) == pytest.approx(moment(sharp), abs=0.05)
+
+
+def test_the_rate_is_divided_by_ten_again_and_again():
+    gan = KernelGAN([torch.rand(3, 40, 40)], [0], Schedule(width=4, iterations=5, lr=2e-4, lr_every=2))
+    rates = []
+    for _ in range(5):
+        gan.train(1)
+        rates.append([o.param_groups[0]["lr"] for o in gan.optimizers.values()])
+    assert np.allclose(rates, [[2e-4] * 2, [2e-4] * 2, [2e-5] * 2, [2e-5] * 2, [2e-6] * 2])
+
+
+def test_an_asymmetric_kernel_composes_the_right_way_round():
+    """Two x2 steps with a kernel that reads one pixel are one x4 step that reads one pixel."""
+    kernel = np.zeros((14, 14))
+    kernel[5, 8] = 1  # 1 up and 2 right of the window's middle, in half pixels
+    image = torch.rand(1, 1, 96, 96, dtype=torch.float64)
+    twice = image
+    for _ in range(2):
+        twice = downsample_with(twice, torch.from_numpy(kernel)[None], 2)
+    once = downsample_with(image, torch.from_numpy(composed(kernel, 4))[None], 4)
+    assert torch.allclose(once[..., 6:-6, 6:-6], twice[..., 6:-6, 6:-6])

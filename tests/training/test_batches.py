@@ -101,11 +101,15 @@ def test_augmentation_turns_and_zooms_about_the_centre():
     out = augmented(
         (255 * spot).round().byte().expand(60, 3, 41, 41), Augment(flip=False, zoom=0.1, rotate=10.0), rng()
     )[:, 0]
-    out = out / out.sum((1, 2), keepdim=True)
+    shown, out = out, out / out.sum((1, 2), keepdim=True)
     found = torch.stack([(out.sum(1) * line).sum(1), (out.sum(2) * line).sum(1)])
     radius, angle = np.hypot(*found.numpy()), np.degrees(np.arctan2(*found.numpy()[::-1]))
     assert 10.7 < radius.min() < 11.2 and 12.8 < radius.max() < 13.3
     assert -10.2 < angle.min() < -7 and 7 < angle.max() < 10.2
+    for image, (x, y) in zip(shown, found.T, strict=True):  # the spot itself, zoomed
+        squares = (line - x) ** 2 + (line[:, None] - y) ** 2
+        expected = torch.exp(-squares / 4 / ((x**2 + y**2) / 12**2))
+        assert (image - expected).abs().max() < 0.02
 
 
 def test_real_lr_is_mirrored_at_most(tmp_path):
