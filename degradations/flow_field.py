@@ -108,6 +108,22 @@ class FlowField(bench.Degradation):
             flow = offset if flow is None else flow + offset
         return to_unit(image if flow is None else warp(image, flow))
 
+    def figure(self, images: Tensor) -> Tensor:
+        """Figure 8: clean LR, degraded LR, and four whose flow is disturbed (by 0.7 px where ``disturb`` is 0)."""
+        amount, clean = self.params.disturb or 0.7, self.clean(images)
+        draws = torch.Generator(clean.device).manual_seed(0)
+        plain, flow = to_signed(clean), torch.zeros_like(clean[:, :2])
+        if self.params.adaptation != "none":
+            made = self.net(plain)
+            plain, flow = made if self.params.adaptation == "flow" else (made, flow)
+        others = [warp(plain, flow + amount * self.random_flow(clean, draws)) for _ in range(4)]
+        columns = [clean, to_unit(warp(plain, flow)), *map(to_unit, others)]
+        return torch.cat(list(resize(torch.cat(columns, 3), self._shown(columns), "nearest")), 1)
+
+    def _shown(self, columns: list[Tensor]) -> tuple[int, int]:
+        """The size of a row of these pictures, four times as large."""
+        return 4 * columns[0].shape[2], 4 * sum(c.shape[3] for c in columns)
+
     def random_flow(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
         """(B, 2, h, w) of about unit variance: standard normal nodes, joined by cubic interpolation."""
         height, width = like.shape[-2:]

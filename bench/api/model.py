@@ -85,6 +85,13 @@ class Model(nn.Module):
         """What training sees of ``hr`` and ``lr_real``: whole faces at HR and at LR size, unless a plugin says patches."""
         return {"hr": View(self.hr_size), "lr_real": View(self.lr_size)}
 
+    def figure(self, images: Tensor) -> Tensor | None:
+        """A figure of the paper made of these images, HR for a degradation and LR for a method, (B, 3, H, W) in [0, 1].
+
+        (3, H', W') in [0, 1], a row an image (``--show PNG`` of `bench degrade` and `bench infer`); None where there is none.
+        """
+        return None
+
     def required_weights(self) -> tuple[str, ...]:
         """Names of the pretrained files that training needs with these parameters, the ones in ``pretrained``."""
         return needed(self.pretrained, self.params)

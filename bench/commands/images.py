@@ -8,9 +8,12 @@ from typing import Any
 
 import torch
 
+from bench.api.model import Model
 from bench.core.image import read_image, to_float, to_uint8, write_image
 from bench.errors import UnreadableImage, UsageError
 from bench.faces.read import images_under
+
+FIGURE = 6  # images of a figure
 
 
 def pairs(source: str, target: str) -> list[tuple[Path, Path]]:
@@ -24,6 +27,17 @@ def pairs(source: str, target: str) -> list[tuple[Path, Path]]:
     if not files:
         raise UsageError(f"{source}: no image files in this folder")
     return [(f, out / f.relative_to(path).with_suffix(".png")) for f in files]
+
+
+def shown(model: Model, source: str, target: str, device: torch.device) -> None:
+    """Write what ``model.figure`` makes of the first images of a folder, those of the first one's size. UsageError for none."""
+    images = [to_float(torch.from_numpy(read_image(file).copy())).to(device) for file, _ in pairs(source, ".")[:FIGURE]]
+    with torch.inference_mode():
+        found = model.figure(torch.stack([image for image in images if image.shape == images[0].shape]))
+    if found is None:
+        raise UsageError(f"{type(model).__name__} has no figure to show")
+    write_image(target, found)
+    print(f"{target}: figure of {len(images)} images")
 
 
 def convert(files: list[tuple[Path, Path]], function: Any, device: torch.device) -> int:

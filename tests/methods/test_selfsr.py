@@ -12,6 +12,7 @@ from bench.methods import selfsr_nets as nets
 from bench.methods.selfsr import SelfSR
 from small_training import FakeRun, eight_faces, gain_by_heart, train
 from torch import nn
+from watched import fed
 
 from bench.api.training import Batch
 from bench.commands import info
@@ -155,6 +156,31 @@ def test_the_rate_falls_to_zero_over_the_second_half():
     assert rates == pytest.approx([2e-4] * 6 + [2e-4 * k / 5 for k in (4, 3, 2, 1)])
 
 
+def test_figure_8_shows_clean_degraded_and_disturbed_lr():
+    m, hr = flow_field(), torch.rand(3, 3, 32, 32)
+    sheet = m.figure(hr)
+    assert sheet.shape == (3, 3 * 32, 6 * 32) and sheet.min() >= 0 and sheet.max() <= 1
+    tiles = sheet.view(3, 3, 8, 4, 6, 8, 4)[:, :, :, 0, :, :, 0]  # channel, face, y, column, x
+    of = lambda column: tiles[:, :, :, column].transpose(0, 1)
+    assert torch.allclose(of(0), m.clean(hr)) and torch.allclose(of(1), m.infer(hr), atol=1e-5)
+    assert len({float(of(k).sum()) for k in range(6)}) == 6
+
+
+def test_figure_9_shows_the_gammas_of_shallow_and_deep_blocks():
+    m, lr = model(blocks=2).eval(), torch.rand(2, 3, 8, 8)
+    for level in m.net.levels:
+        for block in level:
+            nn.init.normal_(block.first.gamma[-1].weight)
+    sheet = m.figure(lr)
+    assert sheet.shape == (3, 2 * 32, 9 * 32), "the LR, and two channels of two blocks of two levels"
+    assert torch.equal(sheet[:, :32:4, :32:4], lr[0])
+    deep = sheet[0, :32, -32:]
+    gamma = m.net.levels[1][-1].first.gamma(resize(lr * 2 - 1, 32))[0]
+    near = [float((deep - (g - g.min()) / (g.max() - g.min())).abs().max()) for g in gamma]
+    assert min(near) < 1e-4
+    assert model(condition="concat").figure(lr) is None
+
+
 # ---------------------------------------------------------------- SelfSR: networks
 
 
@@ -189,6 +215,14 @@ def test_equalised_weights_are_scaled_in_use_so_that_adam_moves_all_layers_alike
     layer(x).square().mean().backward()
     torch.optim.Adam([layer.weight], 0.003).step()
     assert torch.allclose((layer.weight - before).abs(), torch.full_like(before, 0.003), atol=1e-5)
+
+
+def test_every_block_is_conditioned_on_the_lr_enlarged_to_its_size():
+    m, lr = model(blocks=2).eval(), torch.rand(1, 3, 8, 8) * 2 - 1
+    seen = [fed(block.first) for level in m.net.levels for block in level]
+    m.net(lr, 2)
+    for (call,), side in zip(seen, (16, 16, 32, 32), strict=True):
+        assert torch.allclose(call[1], resize(lr, side)) and call[0].shape[-1] == side
 
 
 @pytest.mark.parametrize("level", [2, 3])
