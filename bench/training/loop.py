@@ -101,7 +101,8 @@ def _fit(
     generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + rank)
     torch.manual_seed(settings.seed * 1_000_003 + rank)
     run = FabricStep(fabric, generator, settings, kept, quiet or rank > 0)
-    run.hr, run.lr_real = samplers(model, data, device, run.note if "lr_real" in model.needs_for(model.params) else str)
+    sees = "lr_real" in model.needs_for(model.params) and type(model).stages is not Model.stages
+    run.hr, run.lr_real = samplers(model, data, device, run.note if sees else str)
     saved = _saved(checkpoint, rank)
     if saved is None:
         model.train()
