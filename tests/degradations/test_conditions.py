@@ -3,9 +3,10 @@ import io
 import numpy as np
 import pytest
 import torch
-from bench.degradations.conditions import Bicubic, Bilinear, Blur, Jpeg, Noise, blur, box
+from bench.degradations.conditions import Bicubic, Bilinear, Blur, Jpeg, Noise, blur, box, gaussian
 from conftest import smooth_images
 from PIL import Image
+from scipy import ndimage
 
 from bench.core.spec import override
 
@@ -76,3 +77,14 @@ def test_each_condition_works_at_each_scale(cls, scale):
 def test_a_generator_of_the_cpu_gives_a_gpu_the_same_degradation(degradation):
     there = degradation.infer(HR.cuda(), generator())
     assert torch.allclose(there.cpu(), degradation.infer(HR, generator()), atol=1e-4)
+
+
+def test_gaussian_blur_is_scipys():
+    image = HR[:1].double()
+    kernel = gaussian(2.0).double()
+    ours = blur(image, kernel)[0, 1].numpy()
+    theirs = ndimage.gaussian_filter(image[0, 1].numpy(), 2.0, truncate=3.0, mode="mirror")
+    assert np.abs(ours - theirs).max() < 1e-6
+    made = Blur(override(Blur.Params(), {"sigma": 2.0}, "")).infer(HR[:1])
+    assert torch.allclose(made, Bicubic().infer(torch.from_numpy(np.stack([ndimage.gaussian_filter(
+        c, 2.0, truncate=3.0, mode="mirror") for c in HR[0].numpy()]))[None]), atol=1e-5)  # fmt: skip

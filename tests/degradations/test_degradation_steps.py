@@ -257,3 +257,16 @@ def test_variants_hold_what_they_are_named_after():
     )
     p = FlowField.Params()
     assert (p.identity, p.smooth, p.cycle, p.history, p.batch, p.steps) == (10, 1, 10, 50, 48, 180_000)
+
+
+@pytest.mark.parametrize("make", [high_to_low, degradation_gan, flow_field])
+def test_infer_is_the_network_in_its_range(make):
+    m, hr = make().eval(), batches(1)[0].hr
+    seen = fed(m.net)
+    with torch.no_grad():
+        lr = m.infer(hr, torch.Generator().manual_seed(0))
+        given = seen[0]
+        out = m.net(*given) if isinstance(given, tuple) else warp(*m.net(given))
+    assert same(lr, ((out + 1) / 2).clamp(0, 1)) and lr.shape == (3, 3, 8, 8)
+    first = given[0] if isinstance(given, tuple) else given
+    assert same(first, signed(hr) if make is high_to_low else signed(resize(hr, 8).clamp(0, 1)))

@@ -417,3 +417,16 @@ def test_the_released_low_to_high_ends_in_a_head():
     kernels = [c.kernel_size[0] for c in m.net.modules() if isinstance(c, nn.Conv2d)]
     assert kernels[-3:] == [3, 1, 1] and m.eval().infer(torch.rand(1, 3, 8, 8)).shape == (1, 3, 32, 32)
     assert m.critic.average
+
+
+@pytest.mark.parametrize("make", [low_to_high, smooth_features, selfsr, esrgan])
+def test_infer_is_the_network_in_its_range(make):
+    """The papers' networks work in [-1, 1], ESRGAN's in [0, 1]; both sides of infer are in [0, 1]."""
+    m, lr = make().eval(), torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    if make is esrgan:
+        [c for c in m.net.modules() if isinstance(c, nn.Conv2d)][-1].bias.data += 0.5  # a picture that is not black
+    networks = {low_to_high: lambda x: m.net(x), smooth_features: lambda x: m.g(m.f(x)), selfsr: lambda x: m.net(x, 2)}
+    with torch.no_grad():
+        made = m.net(lr) if make is esrgan else (networks[make](signed(lr)) + 1) / 2
+    sr = m.infer(lr)
+    assert same(sr, made.clamp(0, 1)) and sr.std() > 1e-3

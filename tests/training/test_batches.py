@@ -149,3 +149,21 @@ def test_real_lr_is_mirrored_at_most(tmp_path):
     originals = torch.from_numpy(np.stack(hr.images())) / 255
     changed = torch.cat([b.hr for b in model.seen])
     assert not (changed[:, None] == originals).flatten(2).all(2).any(), "HR is changed"
+
+
+def test_patches_are_drawn_from_each_face_alike():
+    """Nine faces of one size and one of another: a tenth of the patches comes from that one."""
+    images = [np.full((3, 16, 20), 50, np.uint8)] * 9 + [np.full((3, 24, 20), 200, np.uint8)]
+    drawn = Sampler(FaceSet.of(images, list("abcdefghij")), View(16, whole=False), CPU).draw(
+        1000, Augment(flip=False), rng()
+    )
+    assert 60 < (drawn.flatten(1).mean(1) > 0.5).sum() < 140
+
+
+def test_faces_that_are_turned_are_mirrored_half_of_the_time():
+    face = torch.zeros(400, 3, 32, 32, dtype=torch.uint8)
+    face[..., :12] = 255
+    right = augmented(face, Augment(rotate=5.0, zoom=0.05), rng())[..., 22:].mean((1, 2, 3)) > 0.5
+    assert 150 < right.sum() < 250
+    never = augmented(face, Augment(flip=False, rotate=5.0), rng())[..., 22:].mean((1, 2, 3)) > 0.5
+    assert not never.any()
