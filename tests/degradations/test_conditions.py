@@ -88,3 +88,12 @@ def test_gaussian_blur_is_scipys():
     made = Blur(override(Blur.Params(), {"sigma": 2.0}, "")).infer(HR[:1])
     assert torch.allclose(made, Bicubic().infer(torch.from_numpy(np.stack([ndimage.gaussian_filter(
         c, 2.0, truncate=3.0, mode="mirror") for c in HR[0].numpy()]))[None]), atol=1e-5)  # fmt: skip
+
+
+def test_a_boxs_side_is_drawn_for_each_face_from_the_whole_range():
+    """An impulse's centre keeps 1 / side^2 of it (for even sides too, whose ends are half weights)."""
+    image = torch.zeros(300, 3, 13, 13)
+    image[..., 6, 6] = 1
+    made = Blur(override(Blur.Params(), {"kind": "box", "resize": "bilinear"}, ""), scale=1)
+    sides = (1 / made.infer(image, generator())[:, 0, 6, 6].sqrt()).round().int().tolist()
+    assert {s: sides.count(s) > 30 for s in set(sides)} == dict.fromkeys(range(2, 7), True)

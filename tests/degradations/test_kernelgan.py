@@ -276,3 +276,25 @@ def test_an_asymmetric_kernel_composes_the_right_way_round():
         twice = downsample_with(twice, torch.from_numpy(kernel)[None], 2)
     once = downsample_with(image, torch.from_numpy(composed(kernel, 4))[None], 4)
     assert torch.allclose(once[..., 6:-6, 6:-6], twice[..., 6:-6, 6:-6])
+
+
+def test_the_networks_are_told_apart_and_pulled_the_right_way(monkeypatch):
+    """The critic's minimum is 1 at the image's own patches and 0 at the generator's; the generator is pulled to 1."""
+    from bench.degradations import kernelgan
+
+    gan = KernelGAN([torch.rand(3, 40, 40)], [0], SMALL)
+    asked, verdicts = [], []
+
+    def judged(critic, images):
+        verdict = (0.2 + 0.5 * torch.arange(images.shape[1])).view(1, -1, 1).expand(1, images.shape[1], 9)
+        asked.append(images.detach())
+        return verdict + 0 * sum(v.sum() for v in critic.values()) + 0 * images.sum()
+
+    monkeypatch.setattr(kernelgan, "discriminate", judged)
+    monkeypatch.setattr(gan, "_regularizers", lambda kernel, bicubic: torch.zeros(1))
+    monkeypatch.setattr(gan, "_minimize", lambda name, parameters, losses, lr: verdicts.append((name, float(losses))))
+    gan.train(1)
+    (of_generator,), (real, fake) = asked[0][0], asked[1][0]
+    assert verdicts[0] == ("generator", pytest.approx(0.8))
+    assert verdicts[1] == ("critic", pytest.approx((0.8 + 0.7) / 2)), "real first: |1 - 0.2| and |0.7|"
+    assert (fake - of_generator).abs().max() < 0.05 < (real - of_generator).abs().max()

@@ -156,6 +156,16 @@ def test_the_rate_falls_to_zero_over_the_second_half():
     assert rates == pytest.approx([2e-4] * 6 + [2e-4 * k / 5 for k in (4, 3, 2, 1)])
 
 
+def test_disturbance_is_added_to_the_predicted_flow():
+    m, hr = flow_field(disturb=0.7), torch.rand(2, 3, 32, 32)
+    clean = m.clean(hr)
+    image, flow = m.net(clean * 2 - 1)
+    offset = 0.7 * m.random_flow(clean, torch.Generator().manual_seed(4))
+    expected = (warp(image, flow + offset) + 1) / 2
+    assert torch.allclose(m.infer(hr, torch.Generator().manual_seed(4)), expected.clamp(0, 1), atol=1e-5)
+    assert flow.abs().max() > 0.05 and not torch.equal(offset[0], offset[1])
+
+
 def test_figure_8_shows_clean_degraded_and_disturbed_lr():
     m, hr = flow_field(), torch.rand(3, 3, 32, 32)
     sheet = m.figure(hr)

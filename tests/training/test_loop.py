@@ -121,3 +121,14 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
     data = Data(faces(7, 16, 0), faces(1, 16, 1))
     with pytest.raises(TrainingFailed, match="not finite at step 1"):
         fit(lambda: model, data, TrainSettings("cpu", precision="fp32"), checkpoint=tmp_path / "part.pt", quiet=True)
+
+
+def test_networks_train_in_train_mode(tmp_path):
+    model, seen = Two(hr_size=16, degradation=Noise()), []
+    step = model.step
+    model.step = lambda batch, run: (
+        seen.append((model.training, model.a.training, model.degradation.training)) or step(batch, run)
+    )
+    data = Data(faces(7, 16, 0), faces(1, 16, 1))
+    fit(lambda: model, data, TrainSettings("cpu", precision="fp32"), checkpoint=tmp_path / "part.pt", quiet=True)
+    assert seen == [(True, True, False)] * 4, "and its degradation not"
