@@ -223,3 +223,12 @@ def test_patches_are_cut_at_random_places():
     for side in (left, top):
         assert side.min() < 15 and side.max() > 49 and side.max() <= 64, "anywhere in the face"
     assert not torch.equal(left, top)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("lpips", ("alex",)), ("vgg19", ("vgg19", 35)), ("none", None)])
+def test_stages_bring_the_feature_loss_that_is_asked_for(kind, expected, monkeypatch):
+    for name in ("LpipsLoss", "FeatureLoss"):
+        monkeypatch.setattr(f"bench.methods.esrgan_jpeg_kernel.{name}", lambda *arguments: arguments[:-1])
+    m = model(128, feature_loss=kind)
+    m.stages()
+    assert m.feature_loss == expected
