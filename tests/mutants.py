@@ -200,6 +200,8 @@ ERRORS = [
     Error("metrics/consistency.py", "return 255 * (a - b).square().mean((1, 2, 3)).sqrt()", "return 255 * (a - b).abs().mean((1, 2, 3))", "tests/metrics/test_consistency.py"),
     Error("metrics/versions.py", "{outputs.names[i]}|{spec}|{number}", "{outputs.names[i]}|{spec}", "tests/metrics/test_consistency.py"),
     Error("metrics/smoothness.py", "torch.lerp(v, clean, float(a))", "torch.lerp(clean, v, float(a))", "tests/metrics/test_smoothness.py"),
+    Error("metrics/consistency.py", "each if len(versions) == 1 else 1", "1", "tests/metrics/test_consistency.py::test_with_one_level_the_figure_shows_all_versions_side_by_side"),
+    Error("metrics/smoothness.py", "source=p.source, ", "", "tests/metrics/test_smoothness.py::test_versions_may_be_made_on_the_way_from_hr"),
     Error("bench/core/stats.py", "[(1 - level) / 2, (1 + level) / 2]", "[1 - level, level]", "tests/core/test_stats.py"),
 ]  # fmt: skip
 
