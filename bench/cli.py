@@ -40,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     run = command("run", "train, upscale, measure and report: the whole grid", trains=True)
+    run.add_argument(
+        "--reproduce",
+        default="",
+        metavar="NAME",
+        help="a paper's table: its methods, conditions and metrics where not given",
+    )
     run.add_argument("--methods", default="all", help="names with options in brackets, comma-separated; default: all")
     run.add_argument(
         "--degradations", default="", help="train every method on each of these; default: each method's own"
@@ -71,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
     degrade = command("degrade", "degrade images")
     degrade.add_argument("name")
     degrade.add_argument("--weights", metavar="CKPT", help="weights of a degradation that is trained")
-    degrade.add_argument("--show", metavar="PNG", help="write a picture of what it has learnt (kernels, noise)")
+    for sub in (infer, degrade):
+        what = "what it has learnt (kernels, noise), or " if sub is degrade else ""
+        sub.add_argument("--show", metavar="PNG", help=f"write a picture of {what}the paper's figure, of images IN")
     degrade.add_argument("--seed", type=int, default=0)
     for sub in (infer, degrade):
         sub.add_argument(

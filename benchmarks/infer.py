@@ -34,12 +34,16 @@ def plain(checkpoint: str, folder: Path, out: Path) -> None:
 
 def ours(checkpoint: str, folder: Path, out: Path, *more: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main(["infer", f"pretrained[weights={checkpoint}]", str(folder), str(out), "--device", "cpu", *more]) == 0
+        assert (
+            main(["infer", f"pretrained[weights={checkpoint}]", str(folder), str(out), "--device", "cpu", *more]) == 0
+        )
 
 
 def farthest(a: Path, b: Path) -> tuple[int, float]:
     """The largest and the mean difference of two folders' pixels, in grey levels."""
-    pairs = [(np.asarray(Image.open(f)).astype(int), np.asarray(Image.open(b / f.name)).astype(int)) for f in a.glob("*.png")]
+    pairs = [
+        (np.asarray(Image.open(f)).astype(int), np.asarray(Image.open(b / f.name)).astype(int)) for f in a.glob("*.png")
+    ]
     return max(abs(x - y).max() for x, y in pairs), float(np.mean([abs(x - y).mean() for x, y in pairs]))
 
 

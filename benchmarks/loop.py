@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import decode_image
 from torchvision.transforms import InterpolationMode, v2
 
-from bench import Augment
+from bench import Augment, View
 from bench.core.image import write_image
 from bench.core.spec import override
 from bench.faces.faceset import Data, FaceSet
@@ -109,8 +109,8 @@ def bare_rate(data: Data, device: torch.device, steps: int) -> float:
     """The same step in a bare loop: draw, degrade, forward, backward, Adam."""
     model = model_of(device.type == "cpu", steps).to(device).train()
     optimizer = torch.optim.Adam(model.net.parameters(), 1e-4, (0.0, 0.9))
-    sampler = Sampler(data.hr_train, model.hr_size, device)
-    real = Sampler(data.lr_train, model.lr_size, device) if data.lr_train else None
+    sampler = Sampler(data.hr_train, View(model.hr_size), device)
+    real = Sampler(data.lr_train, View(model.lr_size), device) if data.lr_train else None
     generator = torch.Generator(device).manual_seed(0)
     begin = 0.0
     for step in range(steps):
@@ -150,7 +150,10 @@ def main() -> None:
             faces = FaceSet.of(list(images), [str(i) for i in range(len(images))])
             data, files = Data(faces, faces), images_under(Path(folder))
         print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {len(data.hr_train)} faces")
-        sampler, generator = Sampler(data.hr_train, data.hr_train.size, device), torch.Generator(device).manual_seed(0)
+        sampler, generator = (
+            Sampler(data.hr_train, View(data.hr_train.size), device),
+            torch.Generator(device).manual_seed(0),
+        )
         for name, augment, least in (("all augmentations", ALL, 2.5), ("flips alone", FLIPS, 8.0)):
             ours, theirs = [], []
             for _ in range(options.rounds):

@@ -21,12 +21,16 @@ SCALES = (4, 1, 2, 8)
 
 
 class Bicubic(bench.Degradation):
-    """Antialiased cubic downsampling (Keys, a = -0.5), as Pillow and MATLAB: the usual clean LR."""
+    """Antialiased cubic downsampling (Keys, a = -0.5), as MATLAB's imresize: the usual clean LR."""
 
     scales = SCALES
 
+    @dataclass(frozen=True)
+    class Params:
+        edges: Literal["matlab", "torch"] = "matlab"  # mirrored at the border; torch: as PyTorch and Pillow, cut off
+
     def infer(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return downsample(hr, self.scale).clamp(0, 1)
+        return downsample(hr, self.scale, edges=self.params.edges).clamp(0, 1)
 
 
 class Bilinear(bench.Degradation):

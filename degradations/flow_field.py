@@ -10,6 +10,14 @@ from torch import Tensor
 import bench
 from bench.core.image import downsample, resize
 from bench.kit.blocks import to_signed, to_unit
+from bench.kit.cyclegan import (
+    ImageHistory,
+    PatchGAN,
+    TranslationResNet,
+    least_squares_critic,
+    patch_layers,
+    translation_losses,
+)
 from bench.kit.losses import nonsaturating_critic, nonsaturating_generator
 from bench.kit.schedules import falling
 
@@ -20,14 +28,15 @@ class FlowField(bench.Degradation):
     """HR -> bicubic clean LR -> intermediate image and flow field -> warped LR, trained against unpaired real LR.
 
     Loss (eq. 5): GAN (eq. 2, non-saturating) + identity * L1(intermediate, clean) + smooth * TV(flow), in [-1, 1].
-    ``adaptation=cycle`` puts CycleGAN in its place, with the same networks and GAN loss; ``none`` is bicubic.
+    ``adaptation=cycle`` puts CycleGAN in its place, as published (Zhu 2017): plain ResNet generators both ways, PatchGAN,
+    LSGAN, a history of images, L = GAN + cycle * cycle loss + identity * identity loss; ``none`` is bicubic.
     """
 
     paper = "Zeng, Zhang, Liu, Tian, Liu: SelfSR: Self-conditioned face super-resolution in the wild via flow field degradation network, 2022"  # noqa: E501
     scales = (4, 2, 8)
     stochastic = True  # where disturb is above 0
     needs = ("lr_real",)
-    training_only = ("critic", "back", "back_critic")
+    training_only = ("critic", "back", "back_critic", "history", "back_history")
 
     @dataclass(frozen=True)
     class Params:
@@ -35,17 +44,18 @@ class FlowField(bench.Degradation):
         width: int = 64  # channels of the generator at LR size (CycleGAN; not stated)
         blocks: int = 6  # its residual blocks (CycleGAN for small images; not stated)
         critic_width: int = 64  # channels of the critic's first layer (PatchGAN; not stated)
-        identity: float = 10.0  # lambda_idt of eq. 3 (section IV.B); with cycle, on the output
+        identity: float = 10.0  # lambda_idt of eq. 3 (section IV.B); with cycle, of CycleGAN's identity loss
         smooth: float = 1.0  # lambda_s of eq. 4, flow only (section IV.B)
         cycle: float = 10.0  # weight of the cycle consistency, cycle only (Zhu 2017)
         disturb: float = 0.0  # standard deviation, in LR pixels, of a smooth random flow added in infer (fig. 8)
-        lr: float = 2e-4  # Adam, beta = (0.9, 0.99); falls to 0 over the second half (section IV)
+        history: int = 50  # images that each critic's history holds, cycle only (Zhu 2017)
+        lr: float = 2e-4  # Adam, beta = (0.9, 0.99), cycle (0.5, 0.999); falls to 0 over the second half (section IV)
         batch: int = 48  # section IV
         steps: int = 180_000  # section IV.B
 
     variants = {  # Table III
         "flow+idt": {},
-        "cycle+idt": {"adaptation": "cycle"},
+        "cycle+idt": {"adaptation": "cycle", "identity": 5.0},  # half the cycle's (Zhu 2017, section 5.2)
         "cycle": {"adaptation": "cycle", "identity": 0.0},
         "vanilla": {"adaptation": "none"},
     }
@@ -62,13 +72,18 @@ class FlowField(bench.Degradation):
 
     def build(self) -> None:
         p = self.params
+        self.net: torch.nn.Module
+        self.critic: torch.nn.Module
         if p.adaptation == "none":
             return
-        self.net = TranslationGenerator(p.width, p.blocks, flow=p.adaptation == "flow")
-        self.critic = PatchCritic(p.critic_width)
-        if p.adaptation == "cycle":
-            self.back = TranslationGenerator(p.width, p.blocks, flow=False)
-            self.back_critic = PatchCritic(p.critic_width)
+        if p.adaptation == "flow":
+            self.net = TranslationGenerator(p.width, p.blocks)
+            self.critic = PatchCritic(p.critic_width)
+            return
+        self.net, self.back = (TranslationResNet(p.width, p.blocks) for _ in range(2))
+        layers = patch_layers(self.lr_size)
+        self.critic, self.back_critic = (PatchGAN(p.critic_width, layers) for _ in range(2))
+        self.history, self.back_history = (ImageHistory(p.history) for _ in range(2))
 
     def clean(self, hr: Tensor) -> Tensor:
         """Bicubic LR of HR, both in [0, 1]."""
@@ -83,12 +98,31 @@ class FlowField(bench.Degradation):
 
     def degrade_clean(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Clean LR (B, 3, h, w) -> degraded LR of the same size, both in [0, 1]."""
-        adaptation, amount = self.params.adaptation, self.params.disturb
-        image, flow = (to_signed(clean), None) if adaptation == "none" else self.net(to_signed(clean))
-        if amount:
-            offset = amount * self.random_flow(clean, generator)
+        image, flow = to_signed(clean), None
+        if self.params.adaptation == "flow":
+            image, flow = self.net(image)
+        elif self.params.adaptation == "cycle":
+            image = self.net(image)
+        if self.params.disturb:
+            offset = self.params.disturb * self.random_flow(clean, generator)
             flow = offset if flow is None else flow + offset
-        return to_unit(image if flow is None or (adaptation == "cycle" and not amount) else warp(image, flow))
+        return to_unit(image if flow is None else warp(image, flow))
+
+    def figure(self, images: Tensor) -> Tensor:
+        """Figure 8: clean LR, degraded LR, and four whose flow is disturbed (by 0.7 px where ``disturb`` is 0)."""
+        amount, clean = self.params.disturb or 0.7, self.clean(images)
+        draws = torch.Generator(clean.device).manual_seed(0)
+        plain, flow = to_signed(clean), torch.zeros_like(clean[:, :2])
+        if self.params.adaptation != "none":
+            made = self.net(plain)
+            plain, flow = made if self.params.adaptation == "flow" else (made, flow)
+        others = [warp(plain, flow + amount * self.random_flow(clean, draws)) for _ in range(4)]
+        columns = [clean, to_unit(warp(plain, flow)), *map(to_unit, others)]
+        return torch.cat(list(resize(torch.cat(columns, 3), self._shown(columns), "nearest")), 1)
+
+    def _shown(self, columns: list[Tensor]) -> tuple[int, int]:
+        """The size of a row of these pictures, four times as large."""
+        return 4 * columns[0].shape[2], 4 * sum(c.shape[3] for c in columns)
 
     def random_flow(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
         """(B, 2, h, w) of about unit variance: standard normal nodes, joined by cubic interpolation."""
@@ -105,9 +139,10 @@ class FlowField(bench.Degradation):
         if p.adaptation == "cycle":
             forth += self.back.parameters()
             critics += self.back_critic.parameters()
+        betas = (0.9, 0.99) if p.adaptation == "flow" else (0.5, 0.999)
         optimizers = {
-            "net": torch.optim.Adam(forth, p.lr, (0.9, 0.99)),
-            "critic": torch.optim.Adam(critics, p.lr, (0.9, 0.99)),
+            "net": torch.optim.Adam(forth, p.lr, betas),
+            "critic": torch.optim.Adam(critics, p.lr, betas),
         }
         schedulers = falling(optimizers, p.steps, 0.5)
         step = self.flow_step if p.adaptation == "flow" else self.cycle_step
@@ -116,7 +151,27 @@ class FlowField(bench.Degradation):
     def pair(self, batch: bench.Batch) -> tuple[Tensor, Tensor]:
         """Clean and unpaired real LR of one size, in [-1, 1]."""
         clean = to_signed(self.clean(batch.hr))
-        return clean, resize(to_signed(batch.lr_real), (clean.shape[-2], clean.shape[-1]))
+        return clean, to_signed(batch.lr_real)
+
+    def partner(self) -> bench.Partner | None:
+        """Of the flow field; CycleGAN trains two generators and two critics, bicubic none."""
+        if self.params.adaptation != "flow":
+            return None
+        return bench.Partner(self.net, self.critic, self.play, self.critic_loss)
+
+    def play(self, batch: bench.Batch, run: Any) -> tuple[Tensor, Tensor]:
+        """LR of ``batch.hr`` with gradient, and eq. 5 for it."""
+        clean = to_signed(self.clean(batch.hr))
+        image, flow = self.net(clean)
+        fake = warp(image, flow)
+        return (fake + 1) / 2, self.generator_loss(clean, image, flow, fake, run)
+
+    def critic_loss(self, batch: bench.Batch, run: Any) -> Tensor:
+        """Eq. 2 for the critic, on new LR."""
+        clean, real = self.pair(batch)
+        with torch.no_grad():
+            fake = warp(*self.net(clean))
+        return nonsaturating_critic(self.critic(real), self.critic(fake))
 
     def generator_loss(self, clean: Tensor, image: Tensor, flow: Tensor, fake: Tensor, run: Any) -> Tensor:
         """Eq. 5 for the generator; ``fake`` is ``image`` warped by ``flow``; all in [-1, 1]."""
@@ -135,18 +190,16 @@ class FlowField(bench.Degradation):
         run.minimize(self.generator_loss(clean, image, flow, fake, run), "net")
 
     def cycle_step(self, batch: bench.Batch, run: Any) -> None:
-        """CycleGAN (Zhu 2017, eq. 3) with eq. 2's GAN loss; eq. 3's identity loss binds both outputs to their inputs."""
+        """CycleGAN: a is clean LR, b real LR (Zhu 2017, eq. 3; section 4; section 5.2 for the identity loss)."""
         p = self.params
         clean, real = self.pair(batch)
-        fake, cleaned = self.net(clean)[0], self.back(real)[0]
+        fake, cleaned = self.net(clean), self.back(real)
         run.images(clean=to_unit(clean), degraded=to_unit(fake), real=to_unit(real), cleaned=to_unit(cleaned))
         run.minimize(
-            nonsaturating_critic(self.critic(real), self.critic(fake.detach()))
-            + nonsaturating_critic(self.back_critic(clean), self.back_critic(cleaned.detach())),
+            least_squares_critic(self.critic(real), self.critic(self.history(fake)))
+            + least_squares_critic(self.back_critic(clean), self.back_critic(self.back_history(cleaned))),
             "critic",
         )
-        adversarial = nonsaturating_generator(self.critic(fake)) + nonsaturating_generator(self.back_critic(cleaned))
-        cycle = F.l1_loss(self.back(fake)[0], clean) + F.l1_loss(self.net(cleaned)[0], real)
-        identity = F.l1_loss(fake, clean) + F.l1_loss(cleaned, real)
-        run.log(adversarial=adversarial, cycle=cycle, identity=identity)
-        run.minimize(adversarial + p.cycle * cycle + p.identity * identity, "net")
+        terms = translation_losses(self.net, self.back, self.critic, self.back_critic, clean, real, fake, cleaned)
+        run.log(**terms)
+        run.minimize(terms["adversarial"] + p.cycle * terms["cycle"] + p.identity * terms["identity"], "net")

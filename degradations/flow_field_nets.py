@@ -55,7 +55,7 @@ class TranslationGenerator(nn.Module):
     at zero, so that training starts at the identity. Any size: edges are repeated up to a multiple of 8.
     """
 
-    def __init__(self, width: int, blocks: int, *, flow: bool) -> None:
+    def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
             instance_conv(3, width, 7),
@@ -68,18 +68,16 @@ class TranslationGenerator(nn.Module):
             instance_conv(2 * width, width, 3),
         )
         self.image = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
-        self.flow = nn.Conv2d(width, 2, 7, padding=3, padding_mode="reflect") if flow else None
+        self.flow = nn.Conv2d(width, 2, 7, padding=3, padding_mode="reflect")
         for head in (self.image, self.flow):
-            if head is not None:
-                nn.init.zeros_(head.weight)
-                nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     def forward(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         height, width = clean.shape[-2:]
         features = self.trunk(pad_to(clean, 8))
         image = clean + self.image(features)[..., :height, :width]
-        flow = self.flow(features) if self.flow is not None else features.new_zeros(1, 2, 1, 1)
-        return image, flow[..., :height, :width].expand(len(clean), 2, height, width)
+        return image, self.flow(features)[..., :height, :width]
 
 
 class PatchCritic(nn.Module):

@@ -27,6 +27,7 @@ from .kernels import SIDE, centred, composed, downsample_with, files_of, in_one_
 from .noise_pool import draw_noise, gaussian_patches, noise_level, noise_patches, read_patches, smooth_places
 
 ENOUGH = 100  # noise patches; where there are fewer, a looser search is tried
+IN_ONE_PIECE = 0.9  # a kernel with less of its mass together is said to have fallen apart
 SLICE = 50  # iterations of KernelGAN between two looks at the clock
 OWN = {"kernel": ("estimated", "bicubic"), "noise": ("pool", "gaussian", "none")}  # else a place to read from
 
@@ -53,19 +54,26 @@ class JpegKernel(bench.Degradation):
         jpeg: int | None = 30  # libjpeg quality, 1-100 (section 4: "compression strength 30"); none
         probability: float = 0.9  # of JPEG (section 4)
         sigma: float = 8.0  # of noise=gaussian, in grey levels of 255 (section 4.2)
-        images: int = 0  # real LR faces to estimate kernels from, spread evenly; 0: all
+        images: int = 500  # real LR faces to estimate kernels from, at most, spread evenly; 0: all (the paper's)
+        noise_images: int = 5000  # to take noise from; 0: all (the paper's)
         together: int = 32  # of them in training at the same time; changes nothing but speed
-        whole: float = 0.9  # least share of a kernel's mass in one piece (not in the paper); 0 keeps all
+        whole: float = 0.0  # least share of a kernel's mass in one piece (not in the paper); 0 keeps all
         kernelgan: Schedule = Schedule()  # noqa: RUF009 (frozen)
-        patch: int = 32  # side of the noise patches p, LR pixels (section 4); halved where fewer than 100 are found
+        patch: int = 32  # side of the noise patches p, LR pixels (section 4)
         sub: int = 8  # side of the patches q inside (section 4)
         mu: float = 0.1  # eq. 4 (section 4)
         gamma: float = 0.25  # eq. 5 (section 4)
         phi: float = 0.5  # eq. 6, in squared grey levels of 255 (section 4)
-        psi: float | None = 100.0  # most variance of p: without it texture and features pass (not in the paper); none
+        loosen: bool = True  # smaller p, of at most psi, where fewer than 100 patches are found (not in the paper)
+        psi: float | None = 100.0  # most variance of such p: without it texture and features pass; none
         patches: int = 5000  # most noise patches that are kept, drawn at random
 
-    variants = {"realsr": {"jpeg": None}, "test": {"noise": "gaussian", "probability": 1.0}}  # figure 6; section 4.2
+    variants = {
+        "literal": {"loosen": False, "whole": 0.0, "images": 0, "noise_images": 0},  # nothing that the paper lacks
+        "realsr": {"jpeg": None},  # figure 6
+        "test": {"noise": "gaussian", "probability": 1.0},  # section 4.2
+    }
+    lengths = ("images",)
     # Few faces, a short schedule of narrow networks for the quick preset.
     quick = {"images": 8, "kernelgan.width": 24, "kernelgan.iterations": 500, "kernelgan.lr_every": 200,
              "kernelgan.bicubic_every": 60, "kernelgan.lr": 5e-4}  # fmt: skip
@@ -114,7 +122,10 @@ class JpegKernel(bench.Degradation):
                 self.kernel = None if kernel is None else kernel.to(run.device)
 
     def estimate(self, faces: Any, run: Any) -> Tensor | None:
-        """Kernels (n, K, K) of this scale, one for each face that KernelGAN was trained on; None where all are too small."""
+        """Kernels (n, K, K) of this scale, one for each face that KernelGAN was trained on; None where all are too small.
+
+        The report says of how many faces, and how many of the kernels hang together.
+        """
         p = self.params
         groups = list(self.groups(faces))
         if not groups:
@@ -142,11 +153,14 @@ class JpegKernel(bench.Degradation):
                 if run.budget and time.monotonic() - begin > run.budget:
                     break
         cleaned = [significant(k) for k in torch.stack(raw).double().numpy() if np.isfinite(k).all()]
-        whole = [k for k in cleaned if in_one_piece(k) >= p.whole]
+        shares = [in_one_piece(k) for k in cleaned]
+        whole = [k for k, share in zip(cleaned, shares, strict=True) if share >= p.whole]
         if not whole:
             raise TrainingFailed("KernelGAN gave no kernel in one piece; take other faces, kernel=bicubic or whole=0")
-        if len(whole) < len(raw):
-            run.note(f"{len(raw) - len(whole)} of {len(raw)} estimated kernels fell apart and are left out")
+        apart = sum(share < (p.whole or IN_ONE_PIECE) for share in shares)
+        run.note(f"kernels from {len(raw)} of {len(faces)} real LR faces")
+        if apart:
+            run.note(f"{apart} of {len(raw)} estimated kernels fell apart and are {'left out' if p.whole else 'kept'}")
         return torch.from_numpy(np.stack([composed(centred(k, SIDE), self.scale) for k in whole])).float()
 
     def groups(self, faces: Any) -> Iterator[tuple[list[str], list[Tensor]]]:
@@ -154,50 +168,51 @@ class JpegKernel(bench.Degradation):
 
         Of ``images`` faces spread evenly over those that are large enough.
         """
-        pairs = zip(faces.names, faces.images(), strict=True)
-        large = [(name, image) for name, image in pairs if min(image.shape[1:]) >= SMALLEST]
+        large = [place for place in faces.places if min(place[1]) >= SMALLEST]
         by_side: dict[int, list[tuple[str, Tensor]]] = {}
         for index in spread(len(large), self.params.images or len(large)).tolist():
-            face = to_float(torch.from_numpy(large[index][1]))
-            by_side.setdefault(crop_side(face, self.params.kernelgan.crop), []).append((large[index][0], face))
+            name, size, row = large[index]
+            face = to_float(faces.buckets[size][row])
+            by_side.setdefault(crop_side(face, self.params.kernelgan.crop), []).append((name, face))
         for _, found in sorted(by_side.items()):
             for start in range(0, len(found), self.params.together):
                 names, images = zip(*found[start : start + self.params.together], strict=True)
                 yield list(names), list(images)
 
     def collect_noise(self, faces: Any, run: Any) -> Tensor:
-        """Noise patches (n, 3, s, s), by the strictest search that finds enough; Gaussian ones where none does.
+        """Noise patches (n, 3, s, s) of ``noise_images`` faces spread evenly; Gaussian ones where there are none to be had.
 
-        From strict to loose: p of ``patch`` px, of half and of a quarter, but no more than half a face; q of ``sub`` px, no
-        more than half of p; their step half their side, then their side.
+        First the paper's: eqs. 4-6 with p of ``patch`` px and q of ``sub``. Where these find fewer than 100 and ``loosen``
+        allows it, from strict to loose: q in steps of its side, p of ``patch`` px and variance of at most ``psi``; then
+        p of half, and of a quarter of the side, no more than half a face. The report says what was found.
         """
         p = self.params
-        images = [torch.from_numpy(image) for image in faces.images()]
-        greys = [luma(image) for image in images]
-        for side, steps in product((p.patch, p.patch // 2, p.patch // 4), (2, 1)):
-            sub = max(1, min(p.sub, side // 2))
-            places = [
-                (index, place)
-                for index, grey in enumerate(greys)
-                if min(grey.shape) >= 2 * side
-                for place in smooth_places(grey, patch=side, sub=sub, stride=max(1, side // 8), sub_stride=max(1, sub // steps),
-                                           mu=p.mu, gamma=p.gamma, phi=p.phi, psi=p.psi)
-            ]  # fmt: skip
-            if len(places) >= ENOUGH:
-                break
-        else:
-            run.note(
-                f"{len(images)} real LR faces have no smooth areas to take noise from; Gaussian noise of their levels instead"
-            )
-            levels = torch.stack([noise_level(image) for image in images])
-            return gaussian_patches(levels, min(p.patches, 4 * len(images)), p.patch, run.seed)
-        if side < p.patch:
-            run.note(f"too few smooth areas of {p.patch} px: noise from {len(places)} of {side} px")
+        sample = faces.subset(p.noise_images) if p.noise_images else faces
+        of = (
+            f"{len(sample)} of {len(faces)} real LR faces"
+            if len(sample) < len(faces)
+            else f"{len(faces)} real LR faces"
+        )
+        places = noise_places(sample, p, p.patch, steps=2, psi=None)
+        found, side = f"{len(places)} noise patches of {p.patch} px as eqs. 4-6 say, from {of}", p.patch
+        if len(places) < ENOUGH and p.loosen:
+            for side, steps in product((p.patch, p.patch // 2, p.patch // 4), (2, 1)):
+                places = noise_places(sample, p, side, steps, p.psi)
+                if len(places) >= ENOUGH:
+                    found += f": too few; {len(places)} of {side} px and of a variance of at most {p.psi} instead"
+                    break
+            else:
+                run.note(f"{of} have no smooth areas to take noise from; Gaussian noise of their levels instead")
+                levels = torch.stack([noise_level(torch.tensor(image)) for image in sample.images()])
+                return gaussian_patches(levels, min(p.patches, 4 * len(sample)), p.patch, run.seed)
+        elif not places:
+            raise TrainingFailed(f"{found}: nothing to draw noise from; take larger or other faces, or loosen=yes")
+        run.note(found)
         if len(places) > p.patches:
             generator = torch.Generator().manual_seed(run.seed)
             keep = torch.randperm(len(places), generator=generator)[: p.patches].sort().values
             places = [places[i] for i in keep]
-        return torch.cat([noise_patches(images[index], place[None], side) for index, place in places])
+        return torch.cat([noise_patches(sample.buckets[size][row], place[None], side) for size, row, place in places])
 
     # ------------------------------------------------------------ use
 
@@ -238,6 +253,24 @@ class JpegKernel(bench.Degradation):
                 f"kernel={self.params.kernel}, noise={self.params.noise}: nothing was fitted, nothing to show"
             )
         return np.concatenate([captioned(text, images) for text, images in parts], 1)
+
+
+def noise_places(faces: Any, p: Any, side: int, steps: int, psi: float | None) -> list[tuple[Any, int, Tensor]]:
+    """Bucket, row, and (top, left) of the smooth ``side``-px windows of all faces, q in steps of its side over ``steps``.
+
+    One face at a time: memory does not grow with their number.
+    """
+    sub = max(1, min(p.sub, side // 2))
+    found = []
+    for _, size, row in faces.places:
+        if min(size) >= (side if psi is None else 2 * side):
+            grey = luma(faces.buckets[size][row])
+            found += [
+                (size, row, place)
+                for place in smooth_places(grey, patch=side, sub=sub, stride=max(1, side // 8),
+                                           sub_stride=max(1, sub // steps), mu=p.mu, gamma=p.gamma, phi=p.phi, psi=psi)
+            ]  # fmt: skip
+    return found
 
 
 def spread(count: int, most: int) -> Tensor:

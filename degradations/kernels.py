@@ -50,15 +50,22 @@ def centre_of_mass(kernel: np.ndarray) -> np.ndarray:
     return np.array([(kernel.sum(1 - axis) * np.arange(kernel.shape[axis])).sum() / kernel.sum() for axis in (0, 1)])
 
 
-def centred(kernel: np.ndarray, side: int) -> np.ndarray:
-    """The kernel moved (cubic splines, as KernelGAN) until its centre of mass is the middle of (side, side); sum 1."""
+def centred(kernel: np.ndarray, side: int, *, clip: bool = True) -> np.ndarray:
+    """The kernel moved (cubic splines, as KernelGAN) until its centre of mass is the middle of (side, side); sum 1.
+
+    ``clip``: values below 0 become 0, for estimates, which have none but the splines' own; else negative lobes stay.
+    """
     larger = max(side, *kernel.shape) + 2
     larger += (larger - side) % 2
     top, left = ((larger - s) // 2 for s in kernel.shape)
     kernel = np.pad(kernel, ((top, larger - kernel.shape[0] - top), (left, larger - kernel.shape[1] - left)))
-    for _ in range(3):  # clipping the splines' overshoot moves the centre a little
-        kernel = np.clip(ndimage.shift(kernel, (larger - 1) / 2 - centre_of_mass(kernel)), 0, None)
-        kernel[kernel < 1e-6 * kernel.max()] = 0
+    for _ in range(3):  # clipping the splines' overshoot, and their loss at the border, move the centre a little
+        offset = (larger - 1) / 2 - centre_of_mass(kernel)
+        if np.abs(offset).max() < 1e-6:
+            break
+        kernel = ndimage.shift(kernel, offset)
+        if clip:
+            kernel = np.where(kernel < 1e-6 * kernel.max(), 0, kernel)
     margin = (larger - side) // 2
     kernel = kernel[margin : larger - margin, margin : larger - margin]
     return kernel / kernel.sum()
@@ -112,7 +119,8 @@ def downsample_with(images: Tensor, kernels: Tensor, scale: int) -> Tensor:
 def read_kernels(folder: str, side: int) -> Tensor:
     """Kernels (n, K, K) of this scale from a folder of .npy and .mat files, each (k, k) or (n, k, k), of any side.
 
-    A .mat file holds ``Kernel`` (as KernelGAN writes it) or one array. They are centred; K is at least ``side``.
+    A .mat file holds ``Kernel`` (as KernelGAN writes it) or one array. K is at least
+    ``side``. They are shifted until they are centred, and nothing else.
     Raises UsageError, naming the file.
     """
     files = files_of(folder, "kernels")
@@ -126,7 +134,7 @@ def read_kernels(folder: str, side: int) -> Tensor:
                 raise UsageError(f"{file}: a kernel whose sum is not positive")
             found.append(kernel)
     side = max(side, *(s + s % 2 for kernel in found for s in kernel.shape))
-    return torch.from_numpy(np.stack([centred(k, side) for k in found])).float()
+    return torch.from_numpy(np.stack([centred(k, side, clip=False) for k in found])).float()
 
 
 def files_of(folder: str, what: str) -> list[Path]:

@@ -81,7 +81,7 @@ class ESRGANJpegKernel(bench.Method):
     variants = {  # section 4.2, fig. 6; feature = 1 for VGG (ESRGAN's code)
         "realsr": {"feature_loss": "vgg19", "feature": 1.0, "degradation": "jpeg-kernel[jpeg=none]"},
         "+jpeg": {"feature_loss": "vgg19", "feature": 1.0},
-        "+jpeg+lpips": {},
+        "+jpeg+lpips": {"feature_loss": "lpips", "feature": 0.001},
     }
     # Small and short for the quick preset: one narrow block, from an L1 stage of its own, no pretrained features. The
     # high rate needs the warm-up: without it, Adam's first steps undo the bilinear start.
@@ -102,6 +102,10 @@ class ESRGANJpegKernel(bench.Method):
             net = RRDBNet(params.width, params.blocks, params.growth, scale)
         released_weights(path, net)
         return content_hash(path)
+
+    def views(self) -> dict[str, bench.View]:
+        """Patches of the faces as they are: blur and noise are of their own pixels."""
+        return {"hr": bench.View(self.hr_size, whole=False), "lr_real": bench.View(self.lr_size)}
 
     def build(self) -> None:
         p = self.params

@@ -1,5 +1,8 @@
 """Interpolation: the methods that know nothing of faces."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -7,24 +10,26 @@ import bench
 from bench.core.image import upsample
 
 
-class _Interpolation(bench.Method):
+class Bicubic(bench.Method):
+    """Cubic convolution with a = -0.5 (Keys 1981), as MATLAB's imresize."""
+
     scales = (4, 2, 8)
-    mode = ""
+
+    @dataclass(frozen=True)
+    class Params:
+        edges: Literal["matlab", "torch"] = "matlab"  # mirrored at the border; torch: as PyTorch and Pillow, cut off
 
     def infer(self, lr: Tensor) -> Tensor:
-        return upsample(lr, self.scale, self.mode).clamp(0, 1)
+        return upsample(lr, self.scale, edges=self.params.edges).clamp(0, 1)
 
 
-class Bicubic(_Interpolation):
-    """Cubic convolution with a = -0.5 (Keys 1981), as Pillow and MATLAB."""
-
-    mode = "bicubic"
-
-
-class Bilinear(_Interpolation):
+class Bilinear(bench.Method):
     """Linear interpolation between pixel centres."""
 
-    mode = "bilinear"
+    scales = (4, 2, 8)
+
+    def infer(self, lr: Tensor) -> Tensor:
+        return upsample(lr, self.scale, "bilinear").clamp(0, 1)
 
 
 class Lanczos(bench.Method):

@@ -34,7 +34,9 @@ class LowToHigh(bench.Method):
     class Params:
         widths: tuple[int, int, int] = (256, 128, 96)  # channels of each group (released code)
         blocks: tuple[int, int, int] = (12, 3, 2)  # residual blocks of each group (section 3.4)
+        layout: Literal["paper", "released"] = "paper"  # of the last group; released: no residual blocks, a head
         critic_width: int = 128  # channels of the critic
+        critic_pool: Literal["sum", "mean"] = "sum"  # over its last positions (SN-GAN); mean: released code
         alpha: float = 1.0  # weight of the pixel loss (section 3.5)
         beta: float = 0.05  # weight of the GAN loss (section 3.5); 0 trains without a critic
         gan: Literal["hinge", "wgan-gp"] = "hinge"  # both tried in the paper, equal quality
@@ -42,7 +44,7 @@ class LowToHigh(bench.Method):
         lr: float = 1e-4  # Adam, beta = (0, 0.9), constant (section 3.6)
         critic_updates: int = 5  # for each generator update (section 3.6)
         batch: int = 64  # not stated in the paper
-        steps: int = 570_000  # generator updates, 200 epochs (section 3.6)
+        steps: int = 570_000  # generator updates (section 3.6, as its 200 epochs; with this batch they are 997)
         fall: float = 0.0  # the last share of the steps, over which lr falls to 0; 0: constant (section 3.6)
         joint_steps: int = 2_000  # updates of both networks together (section 3.6)
         augment: bench.Augment = AUGMENT  # section 3.6
@@ -52,7 +54,8 @@ class LowToHigh(bench.Method):
         "pixel-only": {"beta": 0.0},
         "bilinear": {"degradation": "bilinear"},
         "blur-bilinear": {"degradation": "blur[kind=box,resize=bilinear]"},
-        "wgan-gp": {"gan": "wgan-gp"},
+        "wgan-gp": {"gan": "wgan-gp", "degradation": "high-to-low[variant=wgan-gp]"},  # both networks
+        "released": {"layout": "released", "critic_pool": "mean", "degradation": "high-to-low[variant=released]"},
     }
     # Small and short for the quick preset: narrow, few blocks, one critic update of little weight, a high rate that ends at 0.
     quick = {"widths": (48, 16, 16), "blocks": (3, 1, 1), "critic_width": 8, "critic_updates": 1, "batch": 8, "steps": 250,
@@ -60,9 +63,12 @@ class LowToHigh(bench.Method):
 
     def build(self) -> None:
         p = self.params
-        self.net = LowToHighGenerator(p.widths, p.blocks, self.scale).to(memory_format=torch.channels_last)
+        net = LowToHighGenerator(p.widths, p.blocks, self.scale, head=p.layout == "released")
+        self.net = net.to(memory_format=torch.channels_last)
         if p.beta:
-            critic = ResidualCritic(p.critic_width, pools=4, normalize=p.gan == "hinge")
+            critic = ResidualCritic(
+                p.critic_width, pools=4, normalize=p.gan == "hinge", average=p.critic_pool == "mean"
+            )
             self.critic = critic.to(memory_format=torch.channels_last)
 
     def infer(self, lr: Tensor) -> Tensor:
@@ -88,6 +94,15 @@ class LowToHigh(bench.Method):
             loss = loss + self.params.beta * adversarial
         return loss
 
+    def prepare(self, data: Any, run: Any) -> None:
+        p = self.params
+        if p.joint_steps and p.beta and self.partner() is None:
+            run.note(f"{type(self.degradation).__name__} cannot train along: the stage of both networks is left out")
+
+    def partner(self) -> bench.Partner | None:
+        """What the degradation trains along with, where it can."""
+        return self.degradation.partner() if self.degradation is not None else None
+
     def stages(self) -> list[bench.Stage]:
         p = self.params
         settings: dict[str, Any] = {"batch_size": p.batch, "augment": p.augment}
@@ -98,9 +113,13 @@ class LowToHigh(bench.Method):
         optimizers = {"net": adam(self.net)} | ({"critic": adam(self.critic)} if p.beta else {})
         name, schedulers = "gan" if p.beta else "pixel", falling(optimizers, p.steps, p.fall)
         stages = [bench.Stage(name, p.steps, self.step, optimizers, schedulers, **settings)]
-        if p.joint_steps and p.beta and hasattr(self.degradation, "generator_loss"):
-            low: Any = self.degradation
-            together = {"both": adam(self.net, low.net), "critic": adam(self.critic), "low_critic": adam(low.critic)}
+        low = self.partner()
+        if p.joint_steps and p.beta and low:
+            together = {
+                "both": adam(self.net, low.generator),
+                "critic": adam(self.critic),
+                "low_critic": adam(low.critic),
+            }
             schedulers = falling(together, p.joint_steps, p.fall)
             joint = bench.Stage("joint", p.joint_steps, self.joint_step, together, schedulers, joint=True, **settings)
             stages.append(joint)
@@ -120,13 +139,13 @@ class LowToHigh(bench.Method):
 
     def joint_step(self, batch: bench.Batch, run: Any) -> None:
         """Section 3.6's last updates: the gradient of Low-to-High reaches High-to-Low, which keeps its own losses."""
-        low: Any = self.degradation
+        low, degradation = self.partner(), self.degradation
+        assert low is not None and degradation is not None
         for index in range(self.params.critic_updates):
             fresh = run.draw() if index else batch
             with torch.no_grad():
-                fake = self.net(low.generate(fresh.hr))
+                fake = self.net(to_signed(degradation.infer(fresh.hr)))
             run.minimize(self.critic_loss(fresh.hr, fake, run), "critic")
             run.minimize(low.critic_loss(fresh, run), "low_critic")
-        lr = low.generate(batch.hr)
-        loss = self.generator_loss(batch.hr, self.net(lr), run) + low.generator_loss(batch.hr, lr, run)
-        run.minimize(loss, "both")
+        lr, own = low.play(batch, run)
+        run.minimize(self.generator_loss(batch.hr, self.net(to_signed(lr)), run) + own, "both")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
-from bench.core.image import downsample
+from bench.core.image import downsample, resize
 from bench.errors import UsageError
 from bench.kit.blocks import to_signed, to_unit
 from bench.kit.losses import critic_score, hinge_critic, r1_penalty
@@ -64,6 +64,9 @@ class SelfSR(bench.Method):
         "concat": {"condition": "concat", **_table_iv},
         "no-progressive": {"progressive": False, **_table_iv},
         "no-r1": {"r1": 0.0, **_table_iv},
+        "unpaired-concat": {"condition": "concat", "pairs": "unpaired", "steps": 280_000, **_table_iv},
+        "unpaired-no-progressive": {"progressive": False, "pairs": "unpaired", "steps": 280_000, **_table_iv},
+        "unpaired-no-r1": {"r1": 0.0, "pairs": "unpaired", "steps": 280_000, **_table_iv},
     }
     # Small and short for the quick preset: narrow levels of one residual pair. Weights of unit variance need the high rate
     # to be anything else within 280 steps.
@@ -79,6 +82,27 @@ class SelfSR(bench.Method):
 
     def infer(self, lr: Tensor) -> Tensor:
         return to_unit(self.net(to_signed(lr), self.top))
+
+    def figure(self, images: Tensor) -> Tensor | None:
+        """Figure 9: LR, then gamma of the first and the last block of each level, the two channels that vary most."""
+        if self.params.condition == "concat":
+            return None
+        maps: list[Tensor] = []
+        blocks: list[list[Any]] = [list(level.children()) for level in self.net.levels.children()]
+        gammas = [block.first.gamma for level in blocks for block in (level[0], level[-1])]
+        hooks = [g.register_forward_hook(lambda _, __, out: maps.append(out)) for g in gammas]
+        height, width = self.infer(images).shape[-2:]
+        size = (height, width)
+        for hook in hooks:
+            hook.remove()
+        columns = [resize(images, size, "nearest")]
+        for gamma in maps:
+            most = gamma.std((2, 3)).mean(0).topk(2).indices
+            for channel in gamma[:, most].unbind(1):
+                low, high = channel.amin((1, 2), keepdim=True), channel.amax((1, 2), keepdim=True)
+                bright = ((channel - low) / (high - low).clamp(min=1e-6))[:, None].expand(-1, 3, -1, -1)
+                columns.append(resize(bright, size, "nearest"))
+        return torch.cat(list(torch.cat(columns, 3)), 1)
 
     @staticmethod
     def growth(p: Any, scale: int) -> tuple[float, ...]:

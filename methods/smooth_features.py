@@ -86,6 +86,8 @@ class SmoothFeatures(bench.Method):
              "critic_updates": 1, "batch": 4, "steps": 100, "robust_start": 50, "lr": 1e-3, "critic_lr": 1e-3,
              "decay_every": 25}  # fmt: skip
 
+    lengths = ("steps", "robust_start", "decay_every")
+
     @classmethod
     def fingerprint(cls, params: Any, scale: int) -> str:
         """Nothing beside code and parameters; refuses those that do not fit."""
@@ -170,12 +172,13 @@ class SmoothFeatures(bench.Method):
         first = {"net": adam(p.lr, self.f, self.g), "critic": adam(p.critic_lr, self.critic)}
         falling = {name: decay(optimizer) for name, optimizer in first.items()}
         stages = []
+        given: dict[str, Any] = {"batch_size": p.batch, "augment": bench.Augment(flip=False)}  # the paper names none
         if start:
-            stages.append(bench.Stage("sr", start, self.step, first, falling, batch_size=p.batch))
+            stages.append(bench.Stage("sr", start, self.step, first, falling, **given))
         if p.robust:
             both = first | {"features": adam(p.robust_lr, self.f)}
             falling = falling | {"features": decay(both["features"], start)}
-            stages.append(bench.Stage("robust", p.steps - start, self.robust_step, both, falling, batch_size=p.batch))
+            stages.append(bench.Stage("robust", p.steps - start, self.robust_step, both, falling, **given))
         return stages
 
     def step(self, batch: bench.Batch, run: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -148,14 +148,20 @@ class ConsistencyIdentity(Consistency):
 def robustness(
     outputs: bench.Outputs, p: Any, indices: list[int], rows: list[int], inputs: Any, outs: Any
 ) -> list[Picture]:
-    """The clean LR and one version a level, and what the method makes of each, of these rows of a batch."""
+    """The clean LR and its versions, and what the method makes of each, of these rows of a batch.
+
+    All versions where there is one level (Goswami 2020, the figure), else the first of each level.
+    """
     (clean, versions), (answer, of_versions) = inputs, outs
     each = versions.shape[1]
     found = []
     for row in rows:
         name = outputs.names[indices[row]]
-        columns = [("clean", clean, answer), *((spec, versions[level, 0], of_versions[level * each])
-                                               for level, spec in enumerate(levels(p)))]  # fmt: skip
+        columns = [("clean", clean, answer)]
+        for level, spec in enumerate(levels(p)):
+            for k in range(each if len(versions) == 1 else 1):
+                label = f"{spec} ({k + 1})" if k else spec
+                columns.append((label, versions[level, k], of_versions[level * each + k]))
         for label, lr, sr in columns:
             one, other = (x[row : row + 1] for x in (sr, answer))
             note = "" if label == "clean" else f"{decibels(float(rms(one, other).square())):.1f} dB"

@@ -23,6 +23,7 @@ class Params:
     alphas: tuple[float, ...] = (0.75, 0.5, 0.25, 0.0)  # shares of the clean LR in the input, falling
     versions: int = 2  # K, the degraded versions of a face
     faces: int = 32  # the first so many faces
+    source: str = "lr"  # what is degraded: lr, the input itself; hr, the ground truth, on the way to its LR
     epsilon: float = 0.05  # blur of the Sinkhorn divergence, over the features' root mean square
     points: int = 16  # most points of a cloud (4x4 positions of a 16x16 LR, section 3.4); more are thinned evenly
 
@@ -51,13 +52,14 @@ class Smoothness(bench.Metric):
         return (
             "RMS distance of the features from those of the clean LR over that between different faces, mean over "
             f"1 - alpha = 0, {', '.join(f'{1 - a:g}' for a in p.alphas)}; {p.versions} versions of each LR by "
-            f"{p.degradation}; Sinkhorn divergence of |x - y|^2 / 2, blur {p.epsilon:g} of the features' root mean square, "
-            f"at most {p.points} points; {min(p.faces, len(outputs.names))} faces, seed {outputs.seed}"
+            f"{p.degradation}, made from the {p.source.upper()}; Sinkhorn divergence of |x - y|^2 / 2, blur {p.epsilon:g} of "
+            f"the features' root mean square, at most {p.points} points; {min(p.faces, len(outputs.names))} faces, "
+            f"seed {outputs.seed}"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         p = self.params
-        given = made.Params((p.degradation,), parameter=None, versions=p.versions, faces=p.faces)
+        given = made.Params((p.degradation,), parameter=None, versions=p.versions, source=p.source, faces=p.faces)
         alphas = np.array([1.0, *p.alphas])
         # kind of distance, alpha, face
         moved = np.full((2, len(alphas), len(outputs.names)), np.nan)

@@ -51,6 +51,7 @@ def render(runs: list[Path], out: Path) -> list[Path]:
         summary=summary(found.tables),
         rank_plots=rank_plots(found),
         colours=colours,
+        published=published(records),
         robustness=consistency.robustness(runs, records),
         grids=grids(runs, records, rows),
         curves=[c for record in records for c in curves(record)],
@@ -68,6 +69,13 @@ def render(runs: list[Path], out: Path) -> list[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     return [out]
+
+
+def published(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each paper's table that a run follows: its heads and rows as published, and what is missing here."""
+    found = {r["reproduction"]["name"]: r["reproduction"] for r in records if r.get("reproduction")}
+    return [{**t, "heads": [h for h in dict.fromkeys(h for row in t["published"] for h in row) if h != "row"]}
+            for t in found.values()]  # fmt: skip
 
 
 def rank_plots(found: Contents) -> list[dict[str, Any]]:

@@ -34,11 +34,16 @@ class FakeRun:
         return torch.autocast("cpu", enabled=False)
 
 
-def train(model, hr: Tensor, folder: Path, **settings) -> dict:
-    """What `fit` returns for a model on these faces, (B, 3, H, W) in [0, 1]; they stand for the real LR too."""
-    faces = FaceSet.of(list((hr * 255).round().byte().numpy()), [f"{i:02d}" for i in range(len(hr))], "test")
+def face_set(images: Tensor) -> FaceSet:
+    """(B, 3, H, W) in [0, 1] as a face set."""
+    return FaceSet.of(list((images * 255).round().byte().numpy()), [f"{i:02d}" for i in range(len(images))], "test")
+
+
+def train(model, hr: Tensor, folder: Path, real: Tensor | None = None, **settings) -> dict:
+    """What `fit` returns for a model on these HR and real LR faces, (B, 3, H, W) in [0, 1]."""
     given = TrainSettings("cpu", **{"precision": "fp32", **settings})
-    return fit(lambda: model, Data(faces, faces), given, checkpoint=folder / "part.pt", quiet=True)
+    data = Data(face_set(hr), face_set(hr), None if real is None else face_set(real))
+    return fit(lambda: model, data, given, checkpoint=folder / "part.pt", quiet=True)
 
 
 def eight_faces(faces: Path) -> Tensor:

@@ -2,7 +2,7 @@
 
 from bench.api.metric import Images, Metric, Outputs, Picture, Score, batches, per_face
 from bench.api.model import Degradation, Inputs, Method, Model
-from bench.api.training import Augment, Batch, Stage, Step
+from bench.api.training import Augment, Batch, Partner, Stage, Step, View
 from bench.core.colour import luma
 from bench.core.image import downsample, read_image, resize, to_float, to_uint8, upsample, write_image
 from bench.core.spec import File
@@ -20,6 +20,7 @@ __all__ = [
     "Metric",
     "Model",
     "Outputs",
+    "Partner",
     "Picture",
     "Score",
     "Stage",
@@ -27,6 +28,7 @@ __all__ = [
     "TrainingFailed",
     "Unavailable",
     "UsageError",
+    "View",
     "batches",
     "downsample",
     "luma",

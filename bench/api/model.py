@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.api.pretrained import needed
-from bench.api.training import Stage, Step
+from bench.api.training import Partner, Stage, Step, View
+from bench.core.image import to_float, to_uint8
 from bench.faces.faceset import Data
 
 
@@ -29,8 +30,11 @@ class Model(nn.Module):
 
     paper: ClassVar[str] = ""  # author, title, venue, year
     scales: ClassVar[tuple[int, ...]] = (4,)  # the scales it can be built for; the first is the default
-    variants: ClassVar[dict[str, dict[str, Any]]] = {}  # published settings, by name
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}  # published settings, by name; a preset keeps what they set
     quick: ClassVar[dict[str, Any]] = {}  # what the quick preset changes: small and short, and said to be so
+    lengths: ClassVar[tuple[str, ...]] = (
+        "steps",
+    )  # parameters that say how long training is: the preset's, not a variant's
     training_only: ClassVar[tuple[str, ...]] = ("critic",)  # children that infer does not need
     needs: ClassVar[tuple[str, ...]] = ()  # of "hr", "lr_real": the face sets that training cannot do without
     pretrained: ClassVar[dict[str, str]] = {}  # files (`bench weights list`) and the option that needs each; "": always
@@ -78,6 +82,17 @@ class Model(nn.Module):
         """
         return ""
 
+    def views(self) -> dict[str, View]:
+        """What training sees of ``hr`` and ``lr_real``: whole faces at HR and at LR size, unless a plugin says patches."""
+        return {"hr": View(self.hr_size), "lr_real": View(self.lr_size)}
+
+    def figure(self, images: Tensor) -> Tensor | None:
+        """A figure of the paper made of these images, HR for a degradation and LR for a method, (B, 3, H, W) in [0, 1].
+
+        (3, H', W') in [0, 1], a row an image (``--show PNG`` of `bench degrade` and `bench infer`); None where there is none.
+        """
+        return None
+
     def required_weights(self) -> tuple[str, ...]:
         """Names of the pretrained files that training needs with these parameters, the ones in ``pretrained``."""
         return needed(self.pretrained, self.params)
@@ -118,7 +133,17 @@ class Inputs:
 
 
 class Degradation(Model):
-    """How LR is made from HR."""
+    """How LR is made from HR.
+
+    One that works on clean LR has ``degrade_clean(lr, generator)``, (B, 3, h, w) -> the same size, both in [0, 1]: metrics
+    degrade LR with it directly. One that can train along with a method has a ``partner``.
+    """
+
+    degrade_clean: ClassVar[Callable[..., Tensor] | None] = None
+
+    def partner(self) -> Partner | None:
+        """What trains in a method's joint stage (``Stage.joint``); None: nothing of it can."""
+        return None
 
     def picture(self) -> np.ndarray | None:
         """What it has learnt as a picture, (3, H, W) uint8 (``bench degrade --show``); None for nothing to show."""
@@ -161,7 +186,10 @@ class Method(Model):
         return None
 
     def degrade(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """LR of these HR faces by the frozen degradation: no gradient, eval mode, new randomness each call."""
+        """LR of these HR faces by the frozen degradation: no gradient, eval mode, new randomness each call.
+
+        As test LR is made: in float32 whatever the precision, of the 256 levels that a file holds, in [0, 1].
+        """
         assert self.degradation is not None, "a method's degradation is given when it is built for training"
-        with torch.no_grad():
-            return self.degradation.infer(hr, generator)
+        with torch.no_grad(), torch.autocast(hr.device.type, enabled=False):
+            return to_float(to_uint8(self.degradation.infer(hr.float(), generator)))

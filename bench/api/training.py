@@ -8,14 +8,29 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.core.progress import Progress
 
 
 @dataclass(frozen=True)
+class View:
+    """What a plugin sees of a face set: squares of ``side`` px.
+
+    ``whole``: every face, resized to that side (antialiased bicubic), for what compares faces with faces. Else patches
+    of that side at random places of the face as it is, for what learns from pixels; smaller faces are left out.
+    """
+
+    side: int
+    whole: bool = True
+
+
+@dataclass(frozen=True)
 class Augment:
-    """Random changes of each training face, drawn on the device; zero or False turns one off."""
+    """Random changes of each training face, drawn on the device; zero or False turns one off.
+
+    All change HR. Real LR is mirrored at most: resampled or recoloured, its noise would not be the real one.
+    """
 
     flip: bool = True  # mirror left-right with probability 1/2
     zoom: float = 0.0  # scale by a factor in [1 - zoom, 1 + zoom]
@@ -25,13 +40,29 @@ class Augment:
 
 @dataclass
 class Batch:
-    """What a step sees: ``hr`` (B, 3, H, W) and unpaired ``lr_real`` (B, 3, h, w), floats in [0, 1].
+    """What a step sees: ``hr`` (B, 3, H, W) and unpaired ``lr_real`` (B, 3, h, w), floats in [0, 1], as ``views`` says.
 
     A plugin whose ``needs`` name ``lr_real`` always has it; for others it is None where the run has no real LR.
     """
 
     hr: Tensor
     lr_real: Tensor
+
+
+@dataclass(frozen=True)
+class Partner:
+    """How a degradation trains along with a method (Bulat 2018, section 3.6): what ``Degradation.partner`` gives.
+
+    ``generator`` and ``critic``: whose parameters move. ``play(batch, run)``: LR of ``batch.hr``, (B, 3, h, w) about
+    [0, 1], not clamped, with new noise and with gradient, and the degradation's own loss on it; the method adds its loss
+    and minimises both over both generators. ``critic_loss(batch, run)``: what the degradation's critic minimises, against
+    ``batch.lr_real``.
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    play: Callable[[Batch, Step], tuple[Tensor, Tensor]]
+    critic_loss: Callable[[Batch, Step], Tensor]
 
 
 class Step(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from bench.api.model import Degradation
-from bench.commands.images import convert, pairs
+from bench.api.model import Degradation, Model
+from bench.commands.images import convert, pairs, shown
 from bench.commands.models import ready
 from bench.core.device import resolve_device
 from bench.core.image import write_image
@@ -26,10 +26,12 @@ def command(
     target = resolve_device(device)
     model = ready("degradations", name, weights).to(target).eval()
     assert isinstance(model, Degradation)
-    if show:
+    if show and input is not None and type(model).figure is not Model.figure:
+        shown(model, input, show, target)
+    elif show:
         picture = model.picture()
         if picture is None:
-            raise UsageError(f"{name} has no picture to show")
+            raise UsageError(f"{name} has no picture to show without images")
         write_image(show, picture)
         print(f"{show}: picture of {name}")
     if input is None or output is None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.api.model import Model
 from bench.core.image import read_image, to_float, to_uint8, write_image
 from bench.core.progress import Progress
 from bench.errors import UnreadableImage, UsageError
@@ -22,6 +23,8 @@ from bench.faces.read import images_under
 THREADS = 4  # that read, and as many that write
 AHEAD = 64  # images read ahead of the computation, and as many waiting to be written
 PENDING = 64 * 2**20  # bytes of images of other sizes that wait until their batch is full
+FIGURE = 6  # images of a figure
+
 
 File = tuple[Path, Path]  # input and output
 
@@ -37,6 +40,17 @@ def pairs(source: str, target: str) -> list[File]:
     if not files:
         raise UsageError(f"{source}: no image files in this folder")
     return [(f, out / f.relative_to(path).with_suffix(".png")) for f in files]
+
+
+def shown(model: Model, source: str, target: str, device: torch.device) -> None:
+    """Write what ``model.figure`` makes of the first images of a folder, those of the first one's size. UsageError for none."""
+    images = [to_float(torch.from_numpy(read_image(file).copy())).to(device) for file, _ in pairs(source, ".")[:FIGURE]]
+    with torch.inference_mode():
+        found = model.figure(torch.stack([image for image in images if image.shape == images[0].shape]))
+    if found is None:
+        raise UsageError(f"{type(model).__name__} has no figure to show")
+    write_image(target, found)
+    print(f"{target}: figure of {len(images)} images")
 
 
 def convert(

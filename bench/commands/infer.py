@@ -9,19 +9,28 @@ import torch
 from torch import Tensor
 
 from bench.api.model import Method
-from bench.commands.images import convert, pairs
+from bench.commands.images import convert, pairs, shown
 from bench.commands.models import ready
 from bench.core.device import has_bf16, resolve_device
 from bench.grid.inference import batch_size, fast, halving
 
 
 def command(
-    method: str, weights: str | None, input: str, output: str, device: str, precision: str = "fp32", **_: object
+    method: str,
+    weights: str | None,
+    input: str,
+    output: str,
+    device: str,
+    precision: str = "fp32",
+    show: str | None = None,
+    **_: object,
 ) -> int:
     """Exit code 1 where a file could not be read."""
     target = resolve_device(device)
     model = fast(ready("methods", method, weights).to(target)).eval()
     assert isinstance(model, Method)
+    if show:
+        shown(model, input, show, target)
     if precision == "bf16" and not has_bf16(target):
         print("bench: this processor has no bf16 instructions; computing in fp32", file=sys.stderr)
         precision = "fp32"

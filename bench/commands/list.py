@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from bench import plugins
+from bench.grid import reproductions
 from bench.grid.settings import PRESETS
 
-KINDS = ("methods", "degradations", "conditions", "metrics", "data", "presets")
+KINDS = ("methods", "degradations", "conditions", "metrics", "data", "presets", "reproductions")
 
 
 def command(what: str | None, as_json: bool, **_: object) -> int:
@@ -30,6 +31,8 @@ def rows(kind: str) -> list[dict[str, str]]:
     """``name`` and ``summary`` of each; of plugins their ``source`` too. Metrics that run by default are marked with *."""
     if kind == "presets":
         return [{"name": name, "summary": text} for name, text in PRESETS.items()]
+    if kind == "reproductions":
+        return [{"name": one.name, "summary": one.summary} for one in reproductions.ALL]
     if kind == "data":
         embedded = "procedural faces with known identity, and an unpaired wild LR set (the default)"
         path = "--hr and --lr: a folder, a CSV list of paths, or a packed file of `bench data make`"

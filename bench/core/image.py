@@ -1,6 +1,7 @@
 """One image reader, one resize, one writer."""
 
 import warnings
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -55,26 +56,49 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
-def resize(images: Tensor, size: int | tuple[int, int], mode: str = "bicubic") -> Tensor:
+def resize(images: Tensor, size: int | tuple[int, int], mode: str = "bicubic", edges: str = "matlab") -> Tensor:
     """Resize (B, C, H, W) floats to ``size`` (side, or height and width), antialiased when shrinking.
 
-    ``mode``: bicubic (Keys, a = -0.5, as Pillow and MATLAB), bilinear, area, nearest.
+    ``mode``: bicubic (Keys, a = -0.5), bilinear, area, nearest. ``edges`` of bicubic: matlab mirrors the image at its
+    border, as MATLAB's imresize; torch leaves out what lies beyond it and normalises the other weights, as Pillow.
     """
     size = (size, size) if isinstance(size, int) else size
     if tuple(images.shape[-2:]) == tuple(size):
         return images
     if mode in ("area", "nearest"):
         return F.interpolate(images, size=size, mode=mode)
-    return F.interpolate(images, size=size, mode=mode, antialias=True, align_corners=False)
+    if mode == "bilinear" or edges == "torch":
+        return F.interpolate(images, size=size, mode=mode, antialias=True, align_corners=False)
+    with torch.autocast(images.device.type, enabled=False):
+        images = images if images.dtype == torch.float64 else images.float()
+        rows, columns = (
+            _cubic_matrix(n, m).to(images.device, images.dtype) for n, m in zip(images.shape[-2:], size, strict=True)
+        )
+        return rows @ images @ columns.T
 
 
-def downsample(images: Tensor, scale: int, mode: str = "bicubic") -> Tensor:
+@lru_cache(maxsize=64)
+def _cubic_matrix(size: int, target: int) -> Tensor:
+    """(target, size) float64: what each of ``size`` pixels of a line weighs in each of ``target``, as MATLAB's imresize."""
+    shrink = max(1.0, size / target)  # the kernel widens so far
+    centre = (torch.arange(target, dtype=torch.float64) + 0.5) * size / target - 0.5
+    reach = torch.arange(-int(2 * shrink) - 1, int(2 * shrink) + 2)
+    taps = centre.floor().long()[:, None] + reach
+    t = ((centre[:, None] - taps) / shrink).abs()
+    inner, outer = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    weights = torch.where(t <= 1, inner, torch.where(t < 2, outer, 0))
+    weights /= weights.sum(1, keepdim=True)
+    taps = taps % (2 * size)
+    return torch.zeros(target, size, dtype=torch.float64).scatter_add_(1, taps.minimum(2 * size - 1 - taps), weights)
+
+
+def downsample(images: Tensor, scale: int, mode: str = "bicubic", edges: str = "matlab") -> Tensor:
     """(B, C, H, W) -> (B, C, H/scale, W/scale)."""
     height, width = images.shape[-2:]
-    return resize(images, (height // scale, width // scale), mode)
+    return resize(images, (height // scale, width // scale), mode, edges)
 
 
-def upsample(images: Tensor, scale: int, mode: str = "bicubic") -> Tensor:
+def upsample(images: Tensor, scale: int, mode: str = "bicubic", edges: str = "matlab") -> Tensor:
     """(B, C, h, w) -> (B, C, h*scale, w*scale)."""
     height, width = images.shape[-2:]
-    return resize(images, (height * scale, width * scale), mode)
+    return resize(images, (height * scale, width * scale), mode, edges)

@@ -20,7 +20,7 @@ from bench.core.spec import parse
 from bench.core.store import Store
 from bench.errors import CellFailed, Unavailable
 from bench.faces.faceset import Data, FaceSet
-from bench.grid.files import load_weights, read_faces, restored_apart, write_faces, write_restored
+from bench.grid.files import TUNED, load_weights, read_faces, restored_apart, write_faces, write_restored
 from bench.grid.inference import apply, checked, checked_lr, degrade, fast
 from bench.grid.reasons import Reasons
 from bench.grid.recipe import Plan, Recipe
@@ -60,7 +60,7 @@ class Artefacts:
             found = self.store.find("train", recipe.weights)
             if found is None:
                 raise CellFailed(self.failed.get(f"train {recipe.label}", f"{recipe.label} did not train"))
-            load_weights(model, found / "model.pt")
+            load_weights(model, found / (TUNED if recipe.tuned else "model.pt"))
         if isinstance(model, Method) and self.log:
             model.log = self.log / recipe.folder
         return fast(model.to(self.device)).eval()
@@ -68,6 +68,20 @@ class Artefacts:
     def condition(self, condition: str, method: Recipe) -> Recipe | None:
         """The degradation behind a condition at the method's scale; None for the real LR."""
         return self.plan.degraded[condition, method.scale]
+
+    def tuned(self) -> list[Recipe]:
+        """The degradations that methods tuned in joint stages: models of their own, each named after its method."""
+        return [
+            dataclasses.replace(
+                m.degradation,
+                label=f"{m.degradation.label} (tuned by {m.label})",
+                key=key_of("tuned", m.weights, m.degradation.key),
+                weights=m.weights,
+                tuned=True,
+            )
+            for m in self.plan.methods
+            if m.degradation and (found := self.store.find("train", m.weights)) and (found / TUNED).exists()
+        ]
 
     def lr_of(self, recipe: Recipe | None) -> FaceSet:
         """The LR test faces: degraded once with the run's seed and kept; the real ones for None."""
@@ -210,13 +224,16 @@ class Artefacts:
     def degrade(self, spec: str, images: torch.Tensor, scale: int = 1, seed: int = 0) -> torch.Tensor:
         """Outputs.degrade: any degradation that is not trained, or that this run trained.
 
-        One that only makes LR from HR does so from the enlarged image where ``scale`` is 1.
+        Where ``scale`` is 1, one that knows clean LR is given it (``degrade_clean``); one that only makes LR from HR does so
+        from the enlarged image.
         """
         recipe = self.known(spec, scale)
-        if recipe.scale != scale:
-            images = upsample(images, recipe.scale // scale).clamp(0, 1)
         if recipe.trains and not self.store.has("train", recipe.weights):
             raise Unavailable(
                 f"{recipe.label} was not trained in this run; name it with --conditions or --degradations"
             )
-        return degrade(self.load_model(recipe), images, seed, recipe.label)
+        model = self.load_model(recipe)
+        clean = recipe.scale != scale and model.degrade_clean is not None
+        if recipe.scale != scale and not clean:
+            images = upsample(images, recipe.scale // scale).clamp(0, 1)
+        return degrade(model, images, seed, recipe.label, clean=clean)

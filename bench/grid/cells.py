@@ -74,6 +74,7 @@ class Cells:
     def degradation_rows(self) -> Rows:
         """Metrics of LR faces against the real LR: once for each condition and each learned degradation, no method."""
         learned = {r.label: r for r in self.plan.trained if r.kind == "degradations"}
+        learned |= {r.label: r for r in self.artefacts.tuned()}
         known = {label: recipe for (label, _), recipe in self.plan.degraded.items() if recipe is not None}
         rows: Rows = []
         for label, recipe in {**known, **learned}.items():

@@ -21,6 +21,8 @@ from bench.faces.faceset import FaceSet
 from bench.faces.packed import pack_sets, unpack
 from bench.grid.recipe import Recipe
 
+TUNED = "degradation.pt"  # beside a method's model.pt: its degradation, as the joint stage left it
+
 
 def about(recipe: Recipe) -> dict[str, Any]:
     """What a file of weights says of how to build the model."""
@@ -45,9 +47,12 @@ def plain(value: Any) -> Any:
 
 
 def save_model(folder: Path, recipe: Recipe, result: dict[str, Any]) -> None:
-    """model.pt (weights and how to build them) and training.json (how they came about)."""
+    """model.pt (weights and how to build them) and training.json (how they came about); degradation.pt where it was tuned."""
     torch.save({**about(recipe), "model": result["model"]}, folder / "model.pt")
-    training = {k: v for k, v in result.items() if k != "model"}
+    if "degradation" in result:
+        assert recipe.degradation is not None
+        torch.save({**about(recipe.degradation), "model": result["degradation"]}, folder / TUNED)
+    training = {k: v for k, v in result.items() if k not in ("model", "degradation")}
     with torch.device("meta"):
         training["parameters"] = dataclasses.replace(recipe, degradation=None).build().parameter_count()
     write_json(folder / "training.json", {**about(recipe), **training})

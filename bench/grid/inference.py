@@ -85,10 +85,14 @@ def _checked(found: torch.Tensor, shape: tuple[int, ...], given: torch.Tensor, l
 
 
 @torch.inference_mode()
-def degrade(model: Model, hr: torch.Tensor, seed: int, label: str = "") -> torch.Tensor:
-    """LR of these faces, reproducibly: all randomness from ``seed``. Raises CellFailed as ``checked_lr``."""
-    generator = torch.Generator(hr.device).manual_seed(seed)
-    return checked_lr(model.infer(hr.clone(), generator), hr, model.scale, label or type(model).__name__)
+def degrade(model: Model, images: torch.Tensor, seed: int, label: str = "", *, clean: bool = False) -> torch.Tensor:
+    """LR of these HR faces, or (``clean``) degraded LR of clean LR, reproducibly: all randomness from ``seed``.
+
+    Raises CellFailed as ``checked_lr``.
+    """
+    generator = torch.Generator(images.device).manual_seed(seed)
+    made = (model.degrade_clean if clean else model.infer)(images.clone(), generator)  # type: ignore[misc, operator]
+    return checked_lr(made, images, 1 if clean else model.scale, label or type(model).__name__)
 
 
 @torch.inference_mode()

@@ -38,6 +38,7 @@ class Recipe:
     depends: dict[str, Any] = field(default_factory=dict, compare=False)
     called: str = ""  # the name that the user gave it
     only: tuple[str, ...] = ()  # the conditions that it is tested on; empty: all
+    tuned: bool = False  # whether it is the degradation that the joint stage of the training ``weights`` left
 
     @property
     def title(self) -> str:

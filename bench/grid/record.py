@@ -16,6 +16,7 @@ import torch
 from bench import __version__, plugins
 from bench.core.hashing import content_hash, key_of, version
 from bench.faces.faceset import Data, FaceSet
+from bench.grid import reproductions
 from bench.grid.recipe import Plan, Recipe
 from bench.grid.settings import Settings
 
@@ -84,6 +85,7 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "device": device_name(facts.device),
         "precision": facts.settings.precision,
         "settings": command_settings(facts),
+        "reproduction": reproduction(facts.settings),
         "versions": {
             "face-sr-bench": __version__,
             "python": sys.version.split()[0],
@@ -121,6 +123,16 @@ def up_to_date(file: Path, key: str) -> bool:
         return bool(whole and all(f.is_file() and content_hash(f) == digest for f, digest in files.items()))
     except (OSError, ValueError, KeyError, AttributeError, RecursionError):
         return False
+
+
+def reproduction(settings: Settings) -> dict[str, Any] | None:
+    """The paper's table that the run follows: its published values, and what of it is missing here."""
+    if not settings.reproduce:
+        return None
+    table = reproductions.named(settings.reproduce)
+    published = [{"row": name, **values} for name, values in table.published]
+    about = {"name": table.name, "paper": table.paper, "table": table.table, "faces": table.faces}
+    return {**about, "published": published, "missing": list(settings.missing)}
 
 
 def training_notes(facts: Facts) -> list[str]:

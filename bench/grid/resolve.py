@@ -46,12 +46,16 @@ def variant_of(cls: Any, spec: Spec) -> dict[str, Any]:
 
 
 def parameters(cls: Any, spec: Spec, preset: str) -> Any:
-    """A plugin's parameters: its defaults (the paper's), then the variant, then the preset, then the brackets."""
+    """A plugin's parameters: its defaults (the paper's), then the preset, then the variant, then the brackets.
+
+    What defines a variant survives every preset. Of its ``lengths`` alone (steps, epochs) the preset has the last word.
+    """
     reserved = [name for name in RESERVED if name not in {f.name for f in dataclasses.fields(cls.Params)}]
-    variant = {k: v for k, v in variant_of(cls, spec).items() if k not in reserved}
-    params = override(cls.Params(), variant, f"{spec.name}, variant {spec.get('variant')}")
-    if preset == "quick":
-        params = override(params, cls.quick, f"{spec.name}, quick preset")
+    quick = cls.quick if preset == "quick" else {}
+    shortened = set(quick) & set(getattr(cls, "lengths", ()))
+    variant = {k: v for k, v in variant_of(cls, spec).items() if k not in reserved and k not in shortened}
+    params = override(cls.Params(), quick, f"{spec.name}, {preset} preset")
+    params = override(params, variant, f"{spec.name}, variant {spec.get('variant')}")
     return override(params, dict(spec.without(*reserved).options), spec.name)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from bench import __version__, plugins, weights
 from bench.api.results import write_table
 from bench.core.device import resolve_device, resolve_precision
-from bench.core.files import folder_name, prepare_folder, write_json
+from bench.core.files import copy, folder_name, prepare_folder, write_json
 from bench.core.hashing import content_hash, key_of
 from bench.core.locks import held
 from bench.core.progress import Progress
@@ -29,7 +29,7 @@ from bench.grid import plan
 from bench.grid.artefacts import Artefacts
 from bench.grid.cells import Cells
 from bench.grid.failures import outcome
-from bench.grid.files import read_faces, save_model, show_weights
+from bench.grid.files import TUNED, read_faces, save_model, show_weights
 from bench.grid.inference import for_training
 from bench.grid.pictures import show_faces, sweep
 from bench.grid.reasons import Reasons
@@ -154,6 +154,8 @@ class Run:
         folder = self.store.obtain("train", recipe.weights, fill, f"training of {recipe.label}")
         self.training[recipe.key] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         show_weights(folder, recipe, self.out / "checkpoints" / f"{recipe.folder}.pt")
+        if (folder / TUNED).exists() and base:
+            copy(folder / TUNED, self.out / "checkpoints" / f"{base.folder} tuned by {recipe.folder}.pt")
 
     def make_weights(self, recipe: Recipe, folder: Path) -> None:
         """Train, going on from the checkpoint of an earlier try."""

@@ -20,6 +20,8 @@ CONDITIONS = ("bicubic", "blur", "noise", "jpeg", "real")  # tested on where --c
 class Settings:
     """What ``bench run`` was asked for; names are as typed."""
 
+    reproduce: str = ""  # the table that names what is not named otherwise (bench.grid.reproductions)
+    missing: tuple[str, ...] = ()  # its rows and columns that this run does not make, and why
     methods: str = "all"
     degradations: str = ""  # empty: each method's own
     conditions: str = ",".join(CONDITIONS)

@@ -43,11 +43,15 @@ class ResidualCritic(nn.Module):
     """Six residual blocks, ReLU, sum over positions, linear to 1: (B, 3, H, W) in [-1, 1] -> (B, 1), any size.
 
     ``pools``: the last so many blocks halve the resolution. ``normalize``: spectral norm on every layer, one power
-    iteration (Miyato 2018); off for WGAN-GP. Source: Bulat 2018, section 3.3, fig. 5; the sum is SN-GAN's.
+    iteration (Miyato 2018); off for WGAN-GP. Source: Bulat 2018, section 3.3, fig. 5; the sum is SN-GAN's, ``average``
+    is the released code's.
     """
 
-    def __init__(self, width: int = 128, pools: int = 2, *, normalize: bool = True, blocks: int = 6) -> None:
+    def __init__(
+        self, width: int = 128, pools: int = 2, *, normalize: bool = True, blocks: int = 6, average: bool = False
+    ) -> None:
         super().__init__()
+        self.average = average
         self.blocks = nn.Sequential(
             *(
                 CriticBlock(
@@ -60,7 +64,8 @@ class ResidualCritic(nn.Module):
         self.linear = spectral_norm(linear) if normalize else linear
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(F.relu(self.blocks(x)).sum((2, 3)))
+        features = F.relu(self.blocks(x))
+        return self.linear(features.mean((2, 3)) if self.average else features.sum((2, 3)))
 
 
 def normal(*shape: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:

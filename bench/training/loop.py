@@ -21,7 +21,7 @@ from bench.core.store import Store
 from bench.errors import Interrupted, TrainingFailed
 from bench.faces.faceset import Data
 from bench.training.averages import Averages
-from bench.training.sampler import Sampler
+from bench.training.sampler import samplers
 from bench.training.settings import TrainSettings
 from bench.training.step import FabricStep
 
@@ -41,7 +41,8 @@ def fit(
 ) -> dict[str, Any]:
     """Train a model from ``build`` to its end, from ``checkpoint`` where that exists.
 
-    Returns {"model": state dict, "steps", "seconds", "stages", "curve": {name: [[step, value]]}, "precision", "notes"}; averaged
+    Returns {"model": state dict, "degradation": that of the one that a joint stage tuned, else absent, "steps", "seconds",
+    "stages", "curve": {name: [[step, value]]}, "precision", "notes"}; averaged
     weights take the place of their modules'. Raises TrainingFailed for a NaN, Interrupted after a signal.
     """
     device = resolve_device(settings.device)
@@ -97,13 +98,11 @@ def _fit(
     begin, device, rank = time.monotonic(), fabric.device, fabric.global_rank
     torch.manual_seed(settings.seed)
     model = build().to(device)
-    samplers = (
-        Sampler(data.hr_train, model.hr_size, device),
-        Sampler(data.lr_train, min(model.lr_size, data.lr_train.size), device) if data.lr_train else None,
-    )
     generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + rank)
     torch.manual_seed(settings.seed * 1_000_003 + rank)
-    run = FabricStep(fabric, samplers, generator, settings, kept, quiet or rank > 0)
+    run = FabricStep(fabric, generator, settings, kept, quiet or rank > 0)
+    sees = "lr_real" in model.needs_for(model.params) and type(model).stages is not Model.stages
+    run.hr, run.lr_real = samplers(model, data, device, run.note if sees else str)
     saved = _saved(checkpoint, rank)
     if saved is None:
         model.train()
@@ -171,8 +170,13 @@ class _Loop:
             if not torch.isfinite(p).all():
                 raise TrainingFailed(f"a weight is not finite after step {self.run.total}; lower the learning rate")
         state = {k: v for k, v in self.model.state_dict().items() if not k.startswith("degradation.")}
+        tuned = (
+            any(s.joint and n for s, n in zip(self.stages, self.done, strict=True))
+            and self.model.degradation is not None
+        )
         return {
             "model": to_cpu(state),
+            **({"degradation": to_cpu(self.model.degradation.state_dict())} if tuned else {}),  # type: ignore[union-attr]
             "steps": self.run.total,
             "seconds": self.elapsed + time.monotonic() - self.begin,
             "stages": [{"name": s.name, "steps": n} for s, n in zip(self.stages, self.done, strict=True)],

@@ -17,7 +17,7 @@ from bench.core.hashing import key_of, version
 from bench.core.progress import Progress
 from bench.core.source import reach
 from bench.core.store import Store
-from bench.training.sampler import Sampler
+from bench.training.sampler import Sampler, of_real_lr
 from bench.training.settings import TrainSettings
 
 
@@ -27,7 +27,6 @@ class FabricStep:
     def __init__(
         self,
         fabric: Fabric,
-        samplers: tuple[Sampler, Sampler | None],
         generator: torch.Generator,
         settings: TrainSettings,
         kept: Store,
@@ -37,7 +36,8 @@ class FabricStep:
         self.seed, self.budget = settings.seed, settings.budget  # of the run; seconds for this model, or None
         self.kept, self.quiet = kept, quiet
         self.notes: list[str] = []  # what a reader of the report must know of this training
-        self.hr, self.lr_real = samplers
+        self.hr: Sampler
+        self.lr_real: Sampler | None
         self.stage: Stage
         self.step = self.steps = 0
         self.progress = 0.0
@@ -59,7 +59,8 @@ class FabricStep:
         """A fresh batch, augmented as the stage says. Unpaired: lr_real is drawn independently of hr."""
         stage = self.stage
         hr = self.hr.draw(stage.batch_size, stage.augment, self.generator)
-        lr_real = self.lr_real.draw(stage.batch_size, stage.augment, self.generator) if self.lr_real else None
+        changes = of_real_lr(stage.augment)
+        lr_real = self.lr_real.draw(stage.batch_size, changes, self.generator) if self.lr_real else None
         return Batch(hr, lr_real)  # type: ignore[arg-type]
 
     def minimize(self, loss: Tensor, name: str, *, retain_graph: bool = False) -> None:

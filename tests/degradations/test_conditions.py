@@ -3,9 +3,10 @@ import io
 import numpy as np
 import pytest
 import torch
-from bench.degradations.conditions import Bicubic, Bilinear, Blur, Jpeg, Noise, blur, box
+from bench.degradations.conditions import Bicubic, Bilinear, Blur, Jpeg, Noise, blur, box, gaussian
 from conftest import smooth_images
 from PIL import Image
+from scipy import ndimage
 
 from bench.core.spec import override
 
@@ -20,7 +21,8 @@ def generator(seed=0):
 @pytest.mark.parametrize(("cls", "filter"), [(Bicubic, Image.BICUBIC), (Bilinear, Image.BILINEAR)])
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_downsampling_is_pillows(cls, filter, scale):
-    for image, ours in zip(HR.flatten(0, 1).numpy(), cls(scale=scale).infer(HR).flatten(0, 1).numpy(), strict=True):
+    model = cls(cls.Params(**({"edges": "torch"} if cls is Bicubic else {})), scale=scale)
+    for image, ours in zip(HR.flatten(0, 1).numpy(), model.infer(HR).flatten(0, 1).numpy(), strict=True):
         theirs = np.asarray(Image.fromarray(image).resize((64 // scale, 64 // scale), filter))  # in floats
         assert np.abs(theirs - ours).max() < 1e-5
 
@@ -75,3 +77,23 @@ def test_each_condition_works_at_each_scale(cls, scale):
 def test_a_generator_of_the_cpu_gives_a_gpu_the_same_degradation(degradation):
     there = degradation.infer(HR.cuda(), generator())
     assert torch.allclose(there.cpu(), degradation.infer(HR, generator()), atol=1e-4)
+
+
+def test_gaussian_blur_is_scipys():
+    image = HR[:1].double()
+    kernel = gaussian(2.0).double()
+    ours = blur(image, kernel)[0, 1].numpy()
+    theirs = ndimage.gaussian_filter(image[0, 1].numpy(), 2.0, truncate=3.0, mode="mirror")
+    assert np.abs(ours - theirs).max() < 1e-6
+    made = Blur(override(Blur.Params(), {"sigma": 2.0}, "")).infer(HR[:1])
+    assert torch.allclose(made, Bicubic().infer(torch.from_numpy(np.stack([ndimage.gaussian_filter(
+        c, 2.0, truncate=3.0, mode="mirror") for c in HR[0].numpy()]))[None]), atol=1e-5)  # fmt: skip
+
+
+def test_a_boxs_side_is_drawn_for_each_face_from_the_whole_range():
+    """An impulse's centre keeps 1 / side^2 of it (for even sides too, whose ends are half weights)."""
+    image = torch.zeros(300, 3, 13, 13)
+    image[..., 6, 6] = 1
+    made = Blur(override(Blur.Params(), {"kind": "box", "resize": "bilinear"}, ""), scale=1)
+    sides = (1 / made.infer(image, generator())[:, 0, 6, 6].sqrt()).round().int().tolist()
+    assert {s: sides.count(s) > 30 for s in set(sides)} == dict.fromkeys(range(2, 7), True)

@@ -1,4 +1,6 @@
+import contextlib
 import json
+import types
 
 import numpy as np
 import pytest
@@ -6,11 +8,14 @@ import torch
 from bench.degradations import jpeg_kernel
 from bench.degradations.conditions import Jpeg
 from bench.degradations.jpeg_kernel import JpegKernel
+from bench.degradations.kernels import significant
 from conftest import smooth_images
 from scipy import io
 
 from bench.core.image import downsample, read_image, write_image
 from bench.core.spec import override
+from bench.errors import TrainingFailed
+from bench.faces.faceset import FaceSet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = "images=3,whole=0,kernelgan.width=8,kernelgan.iterations=12"
@@ -128,9 +133,10 @@ def test_kernels_that_fell_apart_are_left_out_and_counted(measured, monkeypatch,
             return torch.stack([one, two] * 3)[: self.count] + 1e-3 * torch.rand(self.count, 13, 13)
 
     monkeypatch.setattr(jpeg_kernel, "KernelGAN", Estimates)
-    code, err = measured("images=6")
-    assert code == 0 and "3 of 6 estimated kernels fell apart and are left out" in err
-    assert len(fitted(tmp_path / "run")[1]["kernel"]) == 3
+    for options, words, count in (("images=6,whole=0.9", "left out", 3), ("images=6", "kept", 6)):
+        code, err = measured(options, out=words)
+        assert code == 0 and f"3 of 6 estimated kernels fell apart and are {words}" in err
+        assert len(fitted(tmp_path / words)[1]["kernel"]) == count
 
 
 def model(scale=4, **options):
@@ -208,3 +214,117 @@ def test_a_time_budget_stops_after_a_group(measured, tmp_path):
     assert len(fitted(tmp_path / "run")[1]["kernel"]) < 6
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     assert settings["budget"] == 0.001
+
+
+# ---------------------------------------------------------------- directions and order
+
+
+def one_tap(row, column, scale=4):
+    """A pool of one kernel that takes a single HR pixel, (row, column) from the window's corner."""
+    kernel = torch.zeros(1, 7 * scale - 2, 7 * scale - 2)
+    kernel[0, row, column] = 1
+    return kernel
+
+
+def test_an_asymmetric_kernel_looks_the_way_it_is_written():
+    """Tap (r, c) of 26 reads HR pixel 4 i + r - 11 (the window is centred on 4 i + 1.5): down and right, not flipped."""
+    made, hr = model(noise="none", jpeg="none"), torch.rand(2, 3, 64, 64)
+    made.noise = None
+    for row, column in ((11, 11), (13, 10), (3, 20)):
+        made.kernel = one_tap(row, column)
+        lr = draws(made, hr)
+        for y, x in ((5, 6), (8, 7)):
+            assert torch.equal(lr[..., y, x], hr[..., 4 * y + row - 11, 4 * x + column - 11])
+
+
+def test_each_face_has_its_own_kernel_and_noise():
+    made, hr = model(jpeg="none"), torch.rand(1, 3, 64, 64).expand(40, -1, -1, -1)
+    made.kernel, made.noise = torch.cat([one_tap(11, c) for c in (5, 11, 17)]), None
+    assert len(draws(made, hr).unique(dim=0)) == 3
+    made = model(jpeg="none")
+    assert len(draws(made, hr).unique(dim=0)) == 9, "one of the nine patches of the pool, each the size of the LR"
+
+
+def test_the_order_is_blur_downsampling_noise_jpeg(monkeypatch):
+    steps = []
+
+    def watch(name):
+        function = getattr(jpeg_kernel, name)
+
+        def call(*arguments):
+            result = function(*arguments)
+            steps.append((name, arguments[0], result))
+            return result
+
+        monkeypatch.setattr(jpeg_kernel, name, call)
+
+    for name in ("downsample_with", "draw_noise", "jpeg"):
+        watch(name)
+    made, hr = model(probability=1.0), torch.rand(2, 3, 64, 64)
+    lr = draws(made, hr)
+    assert [name for name, _, _ in steps] == ["downsample_with", "draw_noise", "jpeg"]
+    (_, blurred, low), (_, _, noise), (_, compressed, result) = steps
+    assert torch.equal(blurred, hr), "the kernel works on HR"
+    assert torch.equal(compressed, ((low + noise).clamp(0, 1) * 255).round().byte()), "noise is in what JPEG compresses"
+    assert torch.equal(lr, result.float() / 255)
+
+
+def test_estimates_are_centred_and_the_right_way_round(monkeypatch):
+    """What the GAN finds comes to use unflipped: heavier below and right of its middle stays so, about a centred mass."""
+    raw = torch.zeros(13, 13)
+    raw[4:9, 4:9] = 1
+    raw[8:11, 8:10] = 3
+
+    class Estimates:
+        def __init__(self, images, *_):
+            self.iteration, self.count = 10**6, len(images)
+
+        def kernels(self):
+            return raw.expand(self.count, -1, -1)
+
+    monkeypatch.setattr(jpeg_kernel, "KernelGAN", Estimates)
+    said = []
+    run = types.SimpleNamespace(seed=0, budget=None, device="cpu", note=said.append,
+                                bar=lambda *_: contextlib.nullcontext(), remember=lambda parts, f: f())  # fmt: skip
+    faces = FaceSet.of(list(smooth_images(5, 48)), list("abcde"), "lr")
+    made = JpegKernel(override(JpegKernel.Params(), {"images": 3}, ""), scale=2)
+    kernels = made.estimate(faces, run).double()
+    assert said == ["kernels from 3 of 5 real LR faces"] and kernels.shape == (3, 14, 14)
+    place = torch.arange(14.0, dtype=torch.float64) - 6.5
+    one = kernels[0]
+    means = [float((one.sum(axis) * place).sum()) for axis in (0, 1)]
+    skews = [float((one.sum(axis) * place**3).sum()) for axis in (0, 1)]
+    reference = significant(raw.double().numpy())
+    line = np.arange(13.0)
+    expected = [((line - (reference.sum(a) * line).sum()) ** 3 * reference.sum(a)).sum() for a in (0, 1)]
+    assert np.allclose(means, 0, atol=0.05)
+    assert np.sign(skews).tolist() == np.sign(expected).tolist() and np.allclose(skews, expected, rtol=0.25)
+
+
+def test_pools_are_made_from_a_sample_and_the_report_says_so():
+    noisy = (128 + 4 * torch.randn(60, 3, 64, 64, generator=torch.Generator().manual_seed(0))).round().byte().numpy()
+    faces = FaceSet.of(list(noisy), [f"{i:02d}" for i in range(60)], "lr")
+    for options, words in (({"noise_images": 20}, "of 32 px as eqs. 4-6 say, from 20 of 60 real LR faces"),
+                           ({"noise_images": 0}, "of 32 px as eqs. 4-6 say, from 60 real LR faces")):  # fmt: skip
+        said = []
+        made = JpegKernel(override(JpegKernel.Params(), {"gamma": 9.0, **options}, ""))
+        pool = made.collect_noise(faces, types.SimpleNamespace(note=said.append, seed=0))
+        assert pool.shape[1:] == (3, 32, 32) and len(said) == 1 and words in said[0], said
+        assert int(said[0].split()[0]) == len(pool)
+
+
+def test_the_literal_variant_never_loosens():
+    flat = [np.full((3, 40, 40), 90, np.uint8)] * 4
+    faces = FaceSet.of(flat, list("abcd"), "lr")
+    run = types.SimpleNamespace(note=lambda text: None, seed=0)
+    literal = JpegKernel(override(JpegKernel.Params(), JpegKernel.variants["literal"], ""))
+    with pytest.raises(TrainingFailed, match=r"0 noise patches of 32 px as eqs\. 4-6 say"):
+        literal.collect_noise(faces, run)
+    textured = [
+        (90 + 30 * np.sign(np.random.default_rng(i).standard_normal((3, 40, 40)))).astype(np.uint8) for i in range(3)
+    ]
+    faces = FaceSet.of(textured, list("abc"), "lr")
+    options = {**JpegKernel.variants["literal"], "gamma": 0.6}
+    found = JpegKernel(override(JpegKernel.Params(), options, "")).collect_noise(faces, run)
+    assert 0 < len(found) < 100 and found.shape[-1] == 32, "few, and of any variance, but the paper's"
+    assert found.var() * 255**2 > 300

@@ -243,3 +243,58 @@ def test_a_file_that_is_no_kernel_is_named(tmp_path, content, words):
         np.save(tmp_path / "bad.npy", content)
     with pytest.raises(UsageError, match=rf"bad\.npy: .*{words}"):
         read_kernels(str(tmp_path), 26)
+
+
+def test_kernels_of_others_are_shifted_and_keep_their_negative_lobes(tmp_path):
+    line = np.array([-0.1, 0.2, 0.8, 0.2, -0.1])
+    sharp = np.zeros((9, 9))
+    sharp[1:6, 2:7] = np.outer(line, line)
+    np.save(tmp_path / "sharp.npy", sharp)
+    (kernel,) = read_kernels(str(tmp_path), 26).double().numpy()
+    assert np.allclose(centre_of_mass(kernel), 12.5, atol=0.02) and kernel.sum() == pytest.approx(1)
+    assert kernel.min() < -0.02, "clipped to 0, it would blur more"
+    moment = lambda k: ((k.sum(1) * (np.arange(len(k)) - centre_of_mass(k)[0]) ** 2).sum()) / k.sum()
+    assert moment(kernel) == pytest.approx(moment(sharp), abs=0.05)
+
+
+def test_the_rate_is_divided_by_ten_again_and_again():
+    gan = KernelGAN([torch.rand(3, 40, 40)], [0], Schedule(width=4, iterations=5, lr=2e-4, lr_every=2))
+    rates = []
+    for _ in range(5):
+        gan.train(1)
+        rates.append([o.param_groups[0]["lr"] for o in gan.optimizers.values()])
+    assert np.allclose(rates, [[2e-4] * 2, [2e-4] * 2, [2e-5] * 2, [2e-5] * 2, [2e-6] * 2])
+
+
+def test_an_asymmetric_kernel_composes_the_right_way_round():
+    """Two x2 steps with a kernel that reads one pixel are one x4 step that reads one pixel."""
+    kernel = np.zeros((14, 14))
+    kernel[5, 8] = 1  # 1 up and 2 right of the window's middle, in half pixels
+    image = torch.rand(1, 1, 96, 96, dtype=torch.float64)
+    twice = image
+    for _ in range(2):
+        twice = downsample_with(twice, torch.from_numpy(kernel)[None], 2)
+    once = downsample_with(image, torch.from_numpy(composed(kernel, 4))[None], 4)
+    assert torch.allclose(once[..., 6:-6, 6:-6], twice[..., 6:-6, 6:-6])
+
+
+def test_the_networks_are_told_apart_and_pulled_the_right_way(monkeypatch):
+    """The critic's minimum is 1 at the image's own patches and 0 at the generator's; the generator is pulled to 1."""
+    from bench.degradations import kernelgan
+
+    gan = KernelGAN([torch.rand(3, 40, 40)], [0], SMALL)
+    asked, verdicts = [], []
+
+    def judged(critic, images):
+        verdict = (0.2 + 0.5 * torch.arange(images.shape[1])).view(1, -1, 1).expand(1, images.shape[1], 9)
+        asked.append(images.detach())
+        return verdict + 0 * sum(v.sum() for v in critic.values()) + 0 * images.sum()
+
+    monkeypatch.setattr(kernelgan, "discriminate", judged)
+    monkeypatch.setattr(gan, "_regularizers", lambda kernel, bicubic: torch.zeros(1))
+    monkeypatch.setattr(gan, "_minimize", lambda name, parameters, losses, lr: verdicts.append((name, float(losses))))
+    gan.train(1)
+    (of_generator,), (real, fake) = asked[0][0], asked[1][0]
+    assert verdicts[0] == ("generator", pytest.approx(0.8))
+    assert verdicts[1] == ("critic", pytest.approx((0.8 + 0.7) / 2)), "real first: |1 - 0.2| and |0.7|"
+    assert (fake - of_generator).abs().max() < 0.05 < (real - of_generator).abs().max()

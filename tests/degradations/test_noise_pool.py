@@ -135,3 +135,8 @@ def test_patches_of_others_are_read(tmp_path):
     np.save(tmp_path / "c.npy", np.zeros((8, 9, 3)))
     with pytest.raises(UsageError, match=r"c\.npy: not noise patches"):
         read_patches(str(tmp_path))
+
+
+def test_psi_bounds_the_variance_from_above():
+    quiet, loud = checked_board(118, 122), checked_board(80, 160)  # variances 4 and 1600
+    assert accepted(quiet, psi=100) and not accepted(loud, psi=100) and accepted(loud)

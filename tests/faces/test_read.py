@@ -4,7 +4,7 @@ import torch
 from conftest import smooth_images
 from PIL import Image
 
-from bench.api.training import Augment
+from bench.api.training import Augment, View
 from bench.core.image import read_image, write_image
 from bench.core.store import Store
 from bench.errors import UnreadableImage, UsageError
@@ -113,7 +113,10 @@ def test_mixed_sizes_are_kept_and_cropped_for_training():
     images = [smooth_images(1, size, size)[0] for size in (12, 20, 20, 33)]
     faces = FaceSet.of(images, list("abcd"))
     assert not faces.uniform and faces.size == 12 and [i.shape[1] for i in faces.images()] == [12, 20, 20, 33]
-    batch = Sampler(faces, 16, torch.device("cpu")).draw(64, Augment(flip=False), rng())
+    said = []
+    patches = Sampler(faces, View(16, whole=False), torch.device("cpu"), said.append)
+    assert said == ["1 of 4 faces of  are smaller than 16 px and are left out"]
+    batch = patches.draw(64, Augment(flip=False), rng())
     assert batch.shape == (64, 3, 16, 16)
     windows = {
         image[:, y : y + 16, x : x + 16].tobytes()
@@ -126,7 +129,7 @@ def test_mixed_sizes_are_kept_and_cropped_for_training():
 
 def test_draws_repeat_with_the_seed_only():
     faces = FaceSet.of(list(smooth_images(20, 16)), [str(i) for i in range(20)])
-    sampler = Sampler(faces, 16, torch.device("cpu"))
+    sampler = Sampler(faces, View(16), torch.device("cpu"))
     everything = Augment(True, 0.1, 10, 0.2)
     first, again, other = (sampler.draw(8, everything, rng(s)) for s in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)

@@ -12,6 +12,7 @@ from bench.methods.esrgan_nets import PatchGAN, RRDBNet, released_weights, start
 from rrdb_files import rrdb_file
 from small_training import FakeRun, eight_faces, gain_by_heart, train
 from spandrel import ModelLoader
+from watched import fed
 
 from bench.api.training import Batch
 from bench.core.spec import override
@@ -204,3 +205,30 @@ def test_it_learns_eight_faces_by_heart(faces, tmp_path):
     m = model(32, **{**ESRGANJpegKernel.quick, "l1_steps": 300, "steps": 0, "sides": "1", "l1_lr": 3e-3})
     gain = gain_by_heart(m, eight_faces(faces), tmp_path)
     assert gain > 3, gain
+
+
+def test_large_inputs_go_through_the_network_in_tiles():
+    m = model(128, tile=16, overlap=4).eval()
+    seen = fed(m.net)
+    assert m.infer(torch.rand(1, 3, 40, 20)).shape == (1, 3, 160, 80)
+    assert len(seen) > 1 and all(max(x.shape[-2:]) <= 16 for x in seen)
+
+
+def test_patches_are_cut_at_random_places():
+    m = model(128, patch=16, sides="1")
+    line = torch.arange(128.0)
+    where = torch.stack([line.expand(128, 128), line[:, None].expand(128, 128), torch.zeros(128, 128)]) / 255
+    corners = [m.patches(where[None])[0, :2, 0, 0] * 255 for _ in range(40)]
+    left, top = torch.stack(corners).round().T
+    for side in (left, top):
+        assert side.min() < 15 and side.max() > 49 and side.max() <= 64, "anywhere in the face"
+    assert not torch.equal(left, top)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("lpips", ("alex",)), ("vgg19", ("vgg19", 35)), ("none", None)])
+def test_stages_bring_the_feature_loss_that_is_asked_for(kind, expected, monkeypatch):
+    for name in ("LpipsLoss", "FeatureLoss"):
+        monkeypatch.setattr(f"bench.methods.esrgan_jpeg_kernel.{name}", lambda *arguments: arguments[:-1])
+    m = model(128, feature_loss=kind)
+    m.stages()
+    assert m.feature_loss == expected

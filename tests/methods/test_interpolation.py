@@ -12,7 +12,7 @@ LR = (torch.from_numpy(smooth_images(2, 12)[..., :10]) // 2 + 64) / 255  # grey 
 @pytest.mark.parametrize("cls", FILTERS)
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_interpolation_is_pillows(cls, scale):
-    ours = cls(scale=scale).infer(LR)
+    ours = cls(cls.Params(**({"edges": "torch"} if cls is Bicubic else {})), scale=scale).infer(LR)
     assert ours.shape == (2, 3, 12 * scale, 10 * scale)
     for image, plane in zip(LR.flatten(0, 1).numpy(), ours.flatten(0, 1).numpy(), strict=True):
         theirs = np.asarray(Image.fromarray(image).resize((10 * scale, 12 * scale), FILTERS[cls]))  # in floats

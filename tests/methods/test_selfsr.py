@@ -12,6 +12,7 @@ from bench.methods import selfsr_nets as nets
 from bench.methods.selfsr import SelfSR
 from small_training import FakeRun, eight_faces, gain_by_heart, train
 from torch import nn
+from watched import fed
 
 from bench.api.training import Batch
 from bench.commands import info
@@ -34,8 +35,8 @@ def flow_field(**options):
     """A small one with heads that do something: at zero, where training starts, it changes nothing."""
     torch.manual_seed(0)
     m = FlowField(override(FlowField.Params(), {**SMALL_FLOW, **options}, "test"), hr_size=32).eval()
-    for head in (m.net.image, m.net.flow):
-        if head is not None:
+    if m.params.adaptation == "flow":
+        for head in (m.net.image, m.net.flow):
             nn.init.normal_(head.weight, std=0.05)
     return m
 
@@ -106,22 +107,43 @@ def test_disturbed_lr_changes_with_the_seed_and_undisturbed_lr_does_not(adaptati
     assert 0.5 < spread < 1.2, "disturb is about the deviation of the offsets, in pixels"
 
 
-def test_cycle_gan_has_two_ways_and_its_identity_loss_can_be_left_out():
+@pytest.mark.parametrize(("variant", "weight"), [("cycle", 0.0), ("cycle+idt", 5.0)])
+def test_cycle_is_cyclegan_as_published(variant, weight):
+    m, run = flow_field(**FlowField.variants[variant]), FakeRun()
     hr, real = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 8, 8)
-    losses = {}
-    for variant in ("cycle", "cycle+idt"):
-        m, run = flow_field(**FlowField.variants[variant]), FakeRun()
-        m.cycle_step(Batch(hr, real), run)
-        losses[variant] = run.losses["net"].item()
-        parts = {k: v.item() for k, v in run.logged.items()}
-        weight = m.params.identity
-        expected = parts["adversarial"] + 10 * parts["cycle"] + weight * parts["identity"]
-        assert losses[variant] == pytest.approx(expected, rel=1e-5)
-        assert weight == (10 if "idt" in variant else 0)
-    clean, real = m.clean(hr) * 2 - 1, real * 2 - 1
-    there, back = m.net(clean)[0], m.back(real)[0]
-    cycle = (m.back(there)[0] - clean).abs().mean() + (m.net(back)[0] - real).abs().mean()
-    assert parts["cycle"] == pytest.approx(cycle.item(), rel=1e-5)
+    a, b = m.clean(hr) * 2 - 1, real * 2 - 1
+    m.cycle_step(Batch(hr, real), run)
+    to_b, to_a = m.net(a), m.back(b)  # the histories are young: they show these
+    critic = sum(((d(x) - 1) ** 2).mean() / 2 + (d(y) ** 2).mean() / 2
+                 for d, x, y in ((m.critic, b, to_b), (m.back_critic, a, to_a)))  # fmt: skip
+    generator = ((m.critic(to_b) - 1) ** 2).mean() + ((m.back_critic(to_a) - 1) ** 2).mean()
+    generator += 10 * ((m.back(to_b) - a).abs().mean() + (m.net(to_a) - b).abs().mean())
+    generator += weight * ((m.net(b) - b).abs().mean() + (m.back(a) - a).abs().mean())
+    assert run.losses["critic"].item() == pytest.approx(critic.item(), rel=1e-5)
+    assert run.losses["net"].item() == pytest.approx(generator.item(), rel=1e-5)
+    assert torch.equal(m.history.images, to_b) and torch.equal(m.back_history.images, to_a)
+    (stage,) = m.stages()
+    assert all(o.defaults["betas"] == (0.5, 0.999) and o.defaults["lr"] == 2e-4 for o in stage.optimizers.values())
+
+
+def test_cycle_goes_on_after_a_stop_with_its_history(tmp_path):
+    hr, real = torch.rand(6, 3, 32, 32), torch.rand(6, 3, 8, 8)
+    options = {"adaptation": "cycle", "steps": 6, "history": 5}
+    whole = train(flow_field(**options), hr, tmp_path / "whole", real)
+    stopped = flow_field(**options)
+    step = stopped.cycle_step
+
+    def until_the_fourth(batch, run):
+        step(batch, run)
+        if run.step == 3:
+            raise KeyboardInterrupt
+
+    stopped.cycle_step = until_the_fourth
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, hr, tmp_path / "part", real, checkpoint_every=1)
+    resumed = train(flow_field(**options), hr, tmp_path / "part", real)
+    assert resumed["steps"] == 6 and len(resumed["model"]["history._extra_state"]["images"]) == 5
+    assert all(torch.equal(resumed["model"][k], v) for k, v in whole["model"].items() if isinstance(v, torch.Tensor))
 
 
 def test_the_rate_falls_to_zero_over_the_second_half():
@@ -132,6 +154,41 @@ def test_the_rate_falls_to_zero_over_the_second_half():
         stage.optimizers["net"].step()
         stage.schedulers["net"].step()
     assert rates == pytest.approx([2e-4] * 6 + [2e-4 * k / 5 for k in (4, 3, 2, 1)])
+
+
+def test_disturbance_is_added_to_the_predicted_flow():
+    m, hr = flow_field(disturb=0.7), torch.rand(2, 3, 32, 32)
+    clean = m.clean(hr)
+    image, flow = m.net(clean * 2 - 1)
+    offset = 0.7 * m.random_flow(clean, torch.Generator().manual_seed(4))
+    expected = (warp(image, flow + offset) + 1) / 2
+    assert torch.allclose(m.infer(hr, torch.Generator().manual_seed(4)), expected.clamp(0, 1), atol=1e-5)
+    assert flow.abs().max() > 0.05 and not torch.equal(offset[0], offset[1])
+
+
+def test_figure_8_shows_clean_degraded_and_disturbed_lr():
+    m, hr = flow_field(), torch.rand(3, 3, 32, 32)
+    sheet = m.figure(hr)
+    assert sheet.shape == (3, 3 * 32, 6 * 32) and sheet.min() >= 0 and sheet.max() <= 1
+    tiles = sheet.view(3, 3, 8, 4, 6, 8, 4)[:, :, :, 0, :, :, 0]  # channel, face, y, column, x
+    of = lambda column: tiles[:, :, :, column].transpose(0, 1)
+    assert torch.allclose(of(0), m.clean(hr)) and torch.allclose(of(1), m.infer(hr), atol=1e-5)
+    assert len({float(of(k).sum()) for k in range(6)}) == 6
+
+
+def test_figure_9_shows_the_gammas_of_shallow_and_deep_blocks():
+    m, lr = model(blocks=2).eval(), torch.rand(2, 3, 8, 8)
+    for level in m.net.levels:
+        for block in level:
+            nn.init.normal_(block.first.gamma[-1].weight)
+    sheet = m.figure(lr)
+    assert sheet.shape == (3, 2 * 32, 9 * 32), "the LR, and two channels of two blocks of two levels"
+    assert torch.equal(sheet[:, :32:4, :32:4], lr[0])
+    deep = sheet[0, :32, -32:]
+    gamma = m.net.levels[1][-1].first.gamma(resize(lr * 2 - 1, 32))[0]
+    near = [float((deep - (g - g.min()) / (g.max() - g.min())).abs().max()) for g in gamma]
+    assert min(near) < 1e-4
+    assert model(condition="concat").figure(lr) is None
 
 
 # ---------------------------------------------------------------- SelfSR: networks
@@ -168,6 +225,14 @@ def test_equalised_weights_are_scaled_in_use_so_that_adam_moves_all_layers_alike
     layer(x).square().mean().backward()
     torch.optim.Adam([layer.weight], 0.003).step()
     assert torch.allclose((layer.weight - before).abs(), torch.full_like(before, 0.003), atol=1e-5)
+
+
+def test_every_block_is_conditioned_on_the_lr_enlarged_to_its_size():
+    m, lr = model(blocks=2).eval(), torch.rand(1, 3, 8, 8) * 2 - 1
+    seen = [fed(block.first) for level in m.net.levels for block in level]
+    m.net(lr, 2)
+    for (call,), side in zip(seen, (16, 16, 32, 32), strict=True):
+        assert torch.allclose(call[1], resize(lr, side)) and call[0].shape[-1] == side
 
 
 @pytest.mark.parametrize("level", [2, 3])

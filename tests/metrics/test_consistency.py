@@ -161,6 +161,19 @@ def test_the_robustness_figure_shows_clean_and_degraded_versions_of_the_first_fa
         )
 
 
+def test_with_one_level_the_figure_shows_all_versions_side_by_side():
+    """Goswami's: several degraded versions of one face by one degradation."""
+    found = metric(degradation=("noise[sigma=9]",), parameter=None, versions=4).score(outputs(bicubic)).pictures
+    first = [p for p in found if p.group == "face0"]
+    assert [p.label for p in first if p.of == "lr"] == [
+        "clean",
+        "noise[sigma=9]",
+        *(f"noise[sigma=9] ({k})" for k in (2, 3, 4)),
+    ]
+    assert [p.label for p in first if p.of == "sr"] == [p.label for p in first if p.of == "lr"]
+    assert len({p.image.tobytes() for p in first if p.of == "lr"}) == 5, "each another version"
+
+
 def test_lpips_of_versions_is_the_packages_number(tmp_path, monkeypatch):
     import torchvision
 

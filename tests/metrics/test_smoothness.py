@@ -67,3 +67,20 @@ def test_features_that_say_nothing_of_the_face_are_not_rewarded():
         score(lambda lr: torch.ones_like(lr))
     with pytest.raises(Unavailable, match="exposes no features"):
         score(lambda lr: None)
+
+
+def test_versions_may_be_made_on_the_way_from_hr():
+    asked = []
+    given = outputs(None, features=lambda lr: lr)
+    degrade = given.degrade
+    given.degrade = lambda spec, images, **more: asked.append(tuple(images.shape[-2:])) or degrade(spec, images, **more)
+    sizes = {"lr": given.lr[0].shape[1:]} | ({"hr": given.hr[0].shape[1:]} if given.hr else {})
+    for source, size in sizes.items():
+        asked.clear()
+        metric = Smoothness(override(Smoothness.Params(), {"source": source}, "smoothness"))
+        metric.score(given)
+        assert set(asked) == {tuple(size)} and f"made from the {source.upper()}" in metric.protocol(given)
+    given.hr = None
+    given.cache.clear()
+    with pytest.raises(Unavailable, match="ground truth"):
+        Smoothness(override(Smoothness.Params(), {"source": "hr"}, "smoothness")).score(given)
