@@ -24,6 +24,20 @@ def bench_methods():
         "external": (
             f"{__name__}.external:External",
             'any program: command="... {lr} ... {sr}", run on each condition',
+        "srgan": (
+            f"{__name__}.srgan:SRGAN",
+            "residual network by MSE, then with VGG features and a critic (Ledig 2017)",
+        ),
+        "edsr": (f"{__name__}.edsr:EDSR", "wide residual network without batch norm, by L1 (Lim 2017)"),
+        "rdn": (f"{__name__}.rdn:RDN", "residual dense blocks with local and global fusion, by L1 (Zhang 2018)"),
+        "esrgan": (
+            f"{__name__}.esrgan:ESRGAN",
+            "RRDBNet by L1, then with VGG features and a relativistic critic (Wang 2018)",
+        ),
+        "cyclegan-sr": (f"{__name__}.cyclegan_sr:CycleGANSR", "unpaired translation of enlarged LR to HR (Zhu 2017)"),
+        "wavelet-srnet": (
+            f"{__name__}.wavelet_srnet:WaveletSRNet",
+            "Haar wavelet packet coefficients of the HR face, predicted (Huang 2017)",
         ),
         "pretrained": (f"{__name__}.pretrained:Pretrained", "any checkpoint that spandrel loads: weights=FILE"),
     }

@@ -5,15 +5,18 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
+from bench import weights
 from bench.core import hashing
-from bench.errors import UsageError
+from bench.errors import MissingWeights, UsageError
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -60,6 +63,57 @@ def recognise(path: Path) -> Any:
         raise UsageError(f"{path}: of no architecture that spandrel knows") from None
     except Exception as error:
         raise UsageError(f"{path}: spandrel cannot load it ({_line(error)})") from None
+
+
+def starting_point(init: str) -> Path:
+    """The file that ``init`` names. Raises MissingWeights, or UsageError where it names nothing."""
+    if init in weights.manifest():
+        return weights.path(init)
+    path = Path(init)
+    if not path.is_file():
+        raise UsageError(f"init={init}: neither none, nor a name of `bench weights list`, nor a file")
+    return path
+
+
+def starting_hash(init: str, fits: Callable[[Path], Any]) -> str:
+    """The hash of the starting weights that ``init`` names, "" for none and for a file of the manifest that is not here.
+
+    ``fits`` raises UsageError for a file that does not fit: it is refused before any work.
+    """
+    if init == "none":
+        return ""
+    try:
+        path = starting_point(init)
+    except MissingWeights:
+        return ""  # named by required_weights
+    fits(path)
+    return content_hash(path)
+
+
+def in_order(path: Path, net: nn.Module, enlarging: tuple[str, ...] = ("up", "last")) -> dict[str, Tensor]:
+    """The weights in a checkpoint of ``net``'s architecture, under the names of ``net``; ``net`` may be on meta.
+
+    Programs name the same layers differently, but list them from LR to HR: tensors are matched in order, and their shapes
+    have to agree. Shifts by the data set's mean, which are no weights, are left out. From a network of another scale come
+    all weights but those of the children ``enlarging`` (Lim 2017, section 4.2). Raises UsageError where shapes differ.
+    """
+    state = read(path)
+    for wrapper in ("params_ema", "params", "state_dict", "model"):
+        state = state[wrapper] if isinstance(state.get(wrapper), dict) else state
+    theirs = [
+        v for k, v in state.items() if isinstance(v, Tensor) and not re.search(r"(^|\.)(sub_mean|add_mean|mean$)", k)
+    ]
+    ours = net.state_dict()
+    shapes = [tuple(v.shape) for v in theirs]
+    for wanted in (list(ours), [k for k in ours if k.partition(".")[0] not in enlarging]):
+        found = shapes if len(wanted) == len(ours) else shapes[: len(wanted)]
+        if found == [tuple(ours[k].shape) for k in wanted]:
+            return dict(zip(wanted, theirs, strict=False))
+    pairs = zip(ours.items(), shapes, strict=False)
+    other = next((f"{k} is {list(v.shape)} here, {list(s)} there" for (k, v), s in pairs if tuple(v.shape) != s), "")
+    raise UsageError(
+        f"{path}: {len(theirs)} tensors that do not fit the {len(ours)} of this network{other and '; ' + other}"
+    )
 
 
 def content_hash(path: Path) -> str:

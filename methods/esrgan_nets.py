@@ -1,4 +1,4 @@
-"""The networks of the surveillance ESRGAN: RRDBNet (Wang 2018) and PatchGAN (Isola 2017)."""
+"""The networks of both ESRGANs: RRDBNet (Wang 2018), and the surveillance one's PatchGAN (Isola 2017)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import UsageError
+from bench.kit.enlarging import carry
 
 from .checkpoints import recognise
 
@@ -76,20 +77,16 @@ class RRDBNet(nn.Module):
         return self.last(F.leaky_relu(self.fine(x), SLOPE))
 
 
-@torch.no_grad()
 def start_as_bilinear(net: RRDBNet) -> None:
     """Weights with which ``net`` is bilinear interpolation, but for the borders, so that short trainings start well.
 
     Its first three channels carry the colours past the trunk; after nearest x2, (1, 2, 1) / 4 along both axes makes
     bilinear x2. The other channels keep their random weights, and ``last`` learns to use them.
     """
-    zero, same, smooth = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.25, 0.5, 0.25]])
-    kernels = {net.first: same, net.merge: zero, **dict.fromkeys(net.up, smooth), net.fine: same, net.last: same}
-    for layer, kernel in kernels.items():
-        layer.weight[:3] = 0
-        layer.bias[:3] = 0
-        for colour in range(3):
-            layer.weight[colour, colour] = kernel[:, None] * kernel
+    zero, same, smooth = (0, 0, 0), (0, 1, 0), (0.25, 0.5, 0.25)
+    taps = {net.first: same, net.merge: zero, **dict.fromkeys(net.up, smooth), net.fine: same, net.last: same}
+    for layer, row in taps.items():
+        carry(layer, [row])
 
 
 def released_weights(path: Path, net: RRDBNet) -> dict[str, Tensor]:

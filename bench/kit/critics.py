@@ -1,6 +1,7 @@
-"""The critic of SRGAN without batch norm and sigmoid, which degradations and methods share."""
+"""The VGG-like critic of SRGAN, which degradations and methods share."""
 
 import math
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,22 +11,22 @@ class SRGANCritic(nn.Module):
     """(B, 3, H, W) in [-1, 1] -> (B, 1), unbounded.
 
     SRGAN's discriminator (Ledig 2017, fig. 4): eight conv3 of 64, 64, 128, 128, ... 512 channels, every second of
-    stride 2, a dense layer of 1024, a dense layer of 1; leaky ReLU of slope 0.2. Group norm stands for batch norm and
-    no sigmoid follows (Goswami 2020, section 3.3). The dense layer fits images of side ``size``; the last maps of other
-    sizes are averaged to its shape.
+    stride 2, a dense layer of 1024, a dense layer of 1; leaky ReLU of slope 0.2, and no sigmoid, which the losses hold.
+    ``norm``: batch norm is SRGAN's; group norm lets WGAN-GP judge images one by one (Goswami 2020, section 3.3). The
+    dense layer fits images of side ``size``; the last maps of other sizes are averaged to its shape.
     """
 
     GROUPS = 4  # of each group norm (Goswami's released code)
 
-    def __init__(self, size: int, width: int = 64) -> None:
+    def __init__(self, size: int, width: int = 64, norm: Literal["group", "batch"] = "group") -> None:
         super().__init__()
         channels = [width * m for m in (1, 1, 2, 2, 4, 4, 8, 8)]
         layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.LeakyReLU(0.2)]
         for index in range(1, 8):
             inputs, outputs = channels[index - 1], channels[index]
             layers += [
-                nn.Conv2d(inputs, outputs, 3, stride=1 + index % 2, padding=1),
-                nn.GroupNorm(math.gcd(self.GROUPS, outputs), outputs),
+                nn.Conv2d(inputs, outputs, 3, stride=1 + index % 2, padding=1, bias=norm == "group"),
+                nn.GroupNorm(math.gcd(self.GROUPS, outputs), outputs) if norm == "group" else nn.BatchNorm2d(outputs),
                 nn.LeakyReLU(0.2),
             ]
         self.features = nn.Sequential(*layers)

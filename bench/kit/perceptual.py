@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,16 +14,19 @@ from bench.kit.offline import standing_in
 
 BACKBONES = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}  # of LPIPS, by their names in the manifest
 EPSILON = 1e-10  # lpips adds it to a feature's length before dividing
+VGG19 = {"relu2_2": 9, "conv5_4": 35, "relu5_4": 36}  # torchvision's layers up to these, which losses are named after
 
 
 class FeatureLoss:
-    """L1 between the VGG features of two images in [0, 1], after the first ``layers`` layers; nothing here trains.
+    """A distance between the VGG features of two images in [0, 1], after the first ``layers`` layers; nothing here trains.
 
-    ``net``: vgg16 or vgg19, torchvision's ImageNet weights. Raises MissingWeights.
+    ``net``: vgg16 or vgg19, torchvision's ImageNet weights; ``distance``: L1 unless given. Raises MissingWeights.
     """
 
-    def __init__(self, net: str, layers: int, device: torch.device) -> None:
-        self.layers = backbone(net)[:layers].to(device)
+    def __init__(
+        self, net: str, layers: int, device: torch.device, distance: Callable[[Tensor, Tensor], Tensor] = F.l1_loss
+    ) -> None:
+        self.layers, self.distance = backbone(net)[:layers].to(device), distance
         self.mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(3, 1, 1)  # of ImageNet (torchvision)
         self.std = torch.tensor([0.229, 0.224, 0.225], device=device).view(3, 1, 1)
 
@@ -32,7 +36,7 @@ class FeatureLoss:
     def __call__(self, fake: Tensor, real: Tensor) -> Tensor:
         with torch.no_grad():
             target = self.features(real)
-        return F.l1_loss(self.features(fake), target)
+        return self.distance(self.features(fake), target)
 
 
 class LpipsLoss:

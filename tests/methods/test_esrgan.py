@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from bench.degradations.conditions import Bicubic
-from bench.methods.esrgan_jpeg_kernel import CONV5_4, ESRGANJpegKernel
+from bench.methods.esrgan_jpeg_kernel import ESRGANJpegKernel
 from bench.methods.esrgan_nets import PatchGAN, RRDBNet, released_weights, start_as_bilinear
 from rrdb_files import rrdb_file
 from small_training import FakeRun, eight_faces, gain_by_heart, train
@@ -17,7 +17,7 @@ from watched import fed
 from bench.api.training import Batch
 from bench.core.spec import override
 from bench.errors import UsageError
-from bench.kit.perceptual import FeatureLoss, LpipsLoss
+from bench.kit.perceptual import VGG19, FeatureLoss, LpipsLoss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -104,7 +104,7 @@ def test_vgg_features_are_those_of_conv5_4_before_its_activation(store):
     torch.manual_seed(0)
     layers = torchvision.models.vgg19().features
     store("vgg19", {f"features.{k}": v for k, v in layers.state_dict().items()})
-    loss = FeatureLoss("vgg19", CONV5_4, CPU)
+    loss = FeatureLoss("vgg19", VGG19["conv5_4"], CPU)
     convs = [layer for layer in loss.layers if isinstance(layer, torch.nn.Conv2d)]
     assert len(convs) == 16 and loss.layers[-1] is convs[-1]  # the fourth conv of the fifth group, and no ReLU after it
     a, b = torch.rand(2, 1, 3, 32, 32)
