@@ -82,8 +82,8 @@ class SRGAN(Patchwise):
         "srgan-mse": {"content": "mse"},
     }
     # Small and short for the quick preset, without VGG's weights: SRGAN-MSE.
-    quick = {"width": 32, "blocks": 3, "critic_width": 8, "start": "bilinear", "content": "mse", "mse_lr": 1e-3, "warm": 20,
-             "mse_steps": 200, "steps": 40}  # fmt: skip
+    quick = {"width": 24, "blocks": 3, "critic_width": 8, "start": "bilinear", "content": "mse", "mse_lr": 1e-3, "warm": 20,
+             "mse_steps": 220, "batch": 8, "steps": 40}  # fmt: skip
 
     @staticmethod
     def generator(params: Any, scale: int) -> nn.Module:
