@@ -24,6 +24,8 @@ class EDSRNet(nn.Module):
     ``scaling``: of the residuals (section 3.2). At 32 blocks of 256 channels and scale 4: 43,089,923 parameters.
     """
 
+    mean: Tensor
+
     def __init__(self, width: int, blocks: int, scaling: float, scale: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, width, 3, padding=1)

@@ -20,7 +20,7 @@ class ESRGAN(RRDBGan):
     Loss of the second stage (eq. 3): feature * L1 of VGG19's conv5_4 before its activation + adversarial * relativistic
     average GAN (eq. 2) + pixel * L1. What the first stage reached is kept: ``alpha`` interpolates between its weights and
     the second's (eq. 4), at inference alone. ``init=rrdb-psnr-x4`` or any RRDBNet checkpoint replaces the first stage.
-    The paper's size: 16,697,987 parameters; the critic has 36,997,377 at 128x128, 13,077,889 at 64x64.
+    The paper's size: 16,697,987 parameters; the critic has 38,243,713 at 128x128, 13,077,889 at 64x64.
     """
 
     pretrained = {"rrdb-psnr-x4": "init=rrdb-psnr-x4", "vgg19": "feature_loss=vgg19"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +85,13 @@ def start_as_bilinear(net: RRDBNet) -> None:
     bilinear x2. The other channels keep their random weights, and ``last`` learns to use them.
     """
     zero, same, smooth = (0, 0, 0), (0, 1, 0), (0.25, 0.5, 0.25)
-    taps = {net.first: same, net.merge: zero, **dict.fromkeys(net.up, smooth), net.fine: same, net.last: same}
+    taps: dict[Any, tuple[float, ...]] = {
+        net.first: same,
+        net.merge: zero,
+        **dict.fromkeys(net.up, smooth),
+        net.fine: same,
+        net.last: same,
+    }
     for layer, row in taps.items():
         carry(layer, [row])
 

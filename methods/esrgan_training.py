@@ -24,6 +24,8 @@ class RRDBGan(Patchwise):
     lpips or none) and the losses' weights; rates, steps and where they halve. A subclass adds its ``critic`` in ``build``.
     """
 
+    net: RRDBNet
+    critic: nn.Module
     betas: ClassVar[tuple[float, float]]  # of every Adam
     released = staticmethod(released_weights)  # type: ignore[assignment]
 

@@ -23,6 +23,8 @@ class Patchwise(bench.Method):
     of a training patch in LR pixels; ``turns``: whether patches are turned and mirrored; ``tile`` and ``overlap``.
     """
 
+    net: nn.Module
+
     @staticmethod
     def generator(params: Any, scale: int) -> nn.Module:
         """The network with its first, random weights: (B, 3, h, w) in [0, 1] to (B, 3, h*scale, w*scale)."""

@@ -51,6 +51,8 @@ class WaveletSRNet(bench.Method):
     quick = {"widths": (32, 64), "blocks": 1, "subnet": 8, "skip": True, "lr": 3e-3, "falls": (0.5, 0.75, 0.9), "batch": 8,
              "steps": 250}  # fmt: skip
 
+    kernels: Tensor
+
     def build(self) -> None:
         p, levels = self.params, self.scale.bit_length() - 1
         self.net = WaveletNet(p.widths, p.blocks, p.subnet, levels).to(memory_format=torch.channels_last)
