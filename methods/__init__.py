@@ -24,6 +24,7 @@ def bench_methods():
         "external": (
             f"{__name__}.external:External",
             'any program: command="... {lr} ... {sr}", run on each condition',
+        ),
         "srgan": (
             f"{__name__}.srgan:SRGAN",
             "residual network by MSE, then with VGG features and a critic (Ledig 2017)",
