@@ -45,7 +45,7 @@ class JpegKernel(bench.Degradation):
     )
     scales = (4, 2, 8)
     stochastic = True
-    idle = ("together",)
+    idle = ("together", "jpeg", "probability", "sigma")
 
     @dataclass(frozen=True)
     class Params:

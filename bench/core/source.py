@@ -31,7 +31,7 @@ SHOWN = frozenset(  # class attributes that no number depends on: words, or valu
      "part_decimals", "headlines", "pretrained", "in_all", "libraries")
 )  # fmt: skip
 BENCH = Path(__file__).parents[1]
-WHOLE = {"asdict", "astuple", "vars", "fields", "getattr", "replace"}  # calls that read every field of their argument
+WHOLE = {"asdict", "astuple", "vars", "fields", "replace"}  # calls that read every field of their argument
 
 
 @dataclass
@@ -67,6 +67,7 @@ class _Walk:
         self.seen: set[tuple[Path, str]] = set()
         self.touched: set[Path] = set()
         self.pending: list[tuple[Path, str]] = []
+        self.any_member = False  # whether a member may be read by a computed name
 
     def of_class(self, name: str, wanted: frozenset[str] | None) -> Source:
         classes = self.line(self.start, name)
@@ -97,7 +98,7 @@ class _Walk:
             return any(isinstance(m, ast.FunctionDef) for m in member.body)
         if not names:
             return not _is_text(member)
-        if wanted is None:
+        if wanted is None or self.any_member:
             return not names <= SHOWN
         return bool(names & (wanted | self.found.attributes)) or any(n.startswith("__") for n in names)
 
@@ -168,12 +169,13 @@ class _Walk:
             elif isinstance(part, ast.Call):
                 given = [*part.args, *(k.value for k in part.keywords)]
                 called = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
-                known = isinstance(part.func, ast.Name) and self.resolve(file, called)
+                known = called in ("getattr", "setattr") or (isinstance(part.func, ast.Name) and self.resolve(file, called))
                 if any(_is_params(g, params) for g in given) and (called in WHOLE or not known):
                     self.found.whole = True
-                dynamic = called in ("getattr", "setattr") and len(given) > 1 and not isinstance(given[1], ast.Constant)
-                if dynamic:
-                    self.found.whole = True
+                computed = called in ("getattr", "setattr") and len(given) > 1 and not isinstance(given[1], ast.Constant)
+                if computed and BENCH not in file.parents:
+                    self.found.whole |= _is_params(given[0], params)
+                    self.any_member |= not _is_params(given[0], params)
                 if called in ("import_module", "__import__") and given and isinstance(given[0], ast.Constant):
                     self.everything(self.located(str(given[0].value), file, 0))
             elif isinstance(part, ast.Import | ast.ImportFrom):  # inside a function

@@ -1,0 +1,124 @@
+"""The code that a key covers: over files that a plugin imports in any way, and no more than it reaches."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import plugins
+from bench.core.imports import import_file
+from bench.core.source import reach
+from bench.grid.resolve import TRAINING, of_training, parameters
+from bench.core.spec import parse
+
+NET = "class Net:\n    size = 1\n"
+# How the plugin gets Net, and the files around it: the last one is edited.
+WAYS = {
+    "from a file beside it": ("from nets import Net", {"nets.py": NET}),
+    "relatively": ("from .nets import Net", {"nets.py": NET}),
+    "a module": ("import nets\nNet = nets.Net", {"nets.py": NET}),
+    "a module under another name": ("import nets as n\nNet = n.Net", {"nets.py": NET}),
+    "a module of a package": ("import parts.nets\nNet = parts.nets.Net", {"parts/__init__.py": "", "parts/nets.py": NET}),
+    "through a re-export": ("from parts import Net", {"parts/__init__.py": "from .deep import Net", "parts/deep.py": NET}),
+    "through two": ("from parts import Net", {"parts/__init__.py": "from parts.more import *",
+                                              "parts/more.py": "from .deep import Net", "parts/deep.py": NET}),
+    "from its own package": ("from mypkg.nets import Net", {"__init__.py": "", "nets.py": NET}),
+    "from the level above": ("from ..shared import Net", {"__init__.py": "", "../__init__.py": "", "../shared.py": NET}),
+    "from above, without a package": ("from ..shared import Net", {"../shared.py": NET}),
+    "inside a function": ("def make():\n    from nets import Net\n    return Net()\nNet = make", {"nets.py": NET}),
+    "by a name for import_module": ("import importlib\nNet = importlib.import_module('.nets', __package__).Net",
+                                    {"nets.py": NET}),
+    "by a computed name": ("import importlib\nNet = importlib.import_module('.' + 'ne' + 'ts', __package__).Net",
+                           {"nets.py": NET}),
+    "patched at import": ("import patch\nfrom nets import Net", {"nets.py": NET, "patch.py": "import nets\nnets.Net.size = 3\n"}),
+}  # fmt: skip
+PLUGIN = """
+{way}
+
+
+class Mine:
+    def build(self):
+        self.net = Net()
+
+    def infer(self, lr):
+        return lr
+"""
+
+
+def lay(folder: Path, way: str) -> tuple[Path, Path]:
+    """A plugin of this kind: its file and the one to edit."""
+    text, files = WAYS[way]
+    home = folder / "above" / "mypkg"
+    home.mkdir(parents=True)
+    for name, content in files.items():
+        file = (home / name).resolve()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    (home / "mine.py").write_text(PLUGIN.format(way=text))
+    return home / "mine.py", file
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_edit_of_what_a_plugin_imports_changes_its_key(tmp_path, way):
+    plugin, file = lay(tmp_path, way)
+    module = import_file(plugin)
+    made = module.Mine()
+    made.build()
+    assert made.net is not None
+    before = reach(plugin, "Mine").hashes()
+    file.write_text(file.read_text().replace("size = ", "size = 1 + "))
+    assert reach(plugin, "Mine").hashes() != before
+
+
+def test_files_of_one_name_beside_two_plugins_do_not_clash(tmp_path):
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "nets.py").write_text(f"WHICH = {name!r}\n")
+        (tmp_path / name / "plugin.py").write_text("import nets\nfrom nets import WHICH\nassert nets.WHICH == WHICH\n")
+        found.append(import_file(tmp_path / name / "plugin.py").WHICH)
+    assert found == ["one", "two"] and "nets" not in sys.modules
+
+
+def test_a_plugin_that_is_called_as_a_library_still_gets_the_library(tmp_path):
+    (tmp_path / "numpy.py").write_text("import numpy\nVALUE = numpy.ones(1)[0]\n")
+    assert import_file(tmp_path / "numpy.py").VALUE == 1
+
+
+def test_a_relative_import_beyond_the_disk_is_an_error_not_a_hang(tmp_path):
+    (tmp_path / "mine.py").write_text(f"from {'.' * 40}x import y\n")
+    with pytest.raises(ImportError):
+        import_file(tmp_path / "mine.py")
+
+
+def test_the_key_is_the_same_in_another_process(tmp_path):
+    plugin, _ = lay(tmp_path, "by a computed name")
+    code = f"from pathlib import Path; from bench.core.imports import import_file; from bench.core.source import reach; \
+p = Path({str(plugin)!r}); import_file(p); print(reach(p, 'Mine').hashes())"
+    outputs = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"}
+    import_file(plugin)
+    assert outputs == {f"{reach(plugin, 'Mine').hashes()}\n"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "idle"),
+    [
+        ("degradations", "flow-field", {"disturb"}),
+        ("degradations", "jpeg-kernel", {"jpeg", "probability", "sigma", "together"}),
+        ("methods", "esrgan-jpeg-kernel", {"tile", "overlap"}),
+        ("methods", "selfsr", set()),
+        ("methods", "smooth-features", set()),
+    ],
+)
+def test_options_of_inference_do_not_train_again(kind, name, idle):
+    cls = plugins.load(kind, name)
+    params = parameters(cls, parse(name), "quick")
+    entered = {k.removeprefix("option ") for k in of_training(kind, name, cls, params, 4) if k.startswith("option ")}
+    assert set(vars(params)) - entered == idle
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in ("methods", "degradations") for n in plugins.names(k)])
+def test_training_reaches_no_more_than_the_model(kind, name):
+    whole, training = plugins.source(kind, name).parts, plugins.source(kind, name, TRAINING).parts
+    assert all(digests <= whole.get(file, set()) for file, digests in training.items())
