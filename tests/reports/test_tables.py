@@ -153,8 +153,9 @@ def test_the_page_stands_alone_and_every_link_in_it_arrives(make_run):
 
 def test_the_first_line_of_the_page_says_quick_preset_and_budget(make_run):
     body = re.sub(r"<[^>]+>", "", page(make_run()).partition("<body>")[2]).strip()
-    few = "Quick preset: small networks, short training (1 model, 1,000 steps); 4 test faces; not comparable with published numbers."
-    assert body.splitlines()[0] == few + " Training time was limited to 3 s for all models together."
+    small = "Quick preset: small networks, short training (1 model, 1,000 steps); 4 test faces; "
+    rest = "not comparable with published numbers. Training time was limited to 3 s for all models together."
+    assert body.splitlines()[0] == small + rest
     many = {"hr": {"source": "hr", "train": 9, "test": 1000, "size": "64x64", "fingerprint": "1"}}
     full = page(make_run("full", preset="paper", budget=None, data=many)).partition("<body>")[2]
     assert re.sub(r"<[^>]+>", "", full).strip().splitlines()[0] == "3 methods"
