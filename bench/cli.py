@@ -112,6 +112,23 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("runs", nargs="+", metavar="RUN")
     report.add_argument("--format", default="html")
     report.add_argument("--out", metavar="PATH", help="default: beside the first run's results")
+    study = command("study", "ask people which method is best, and score their votes")
+    study.add_argument("action", choices=("make", "score"))
+    study.add_argument("paths", nargs="*", metavar="PATH", help="make: RUN; score: vote files, or folders of them")
+    study.add_argument("--methods", default="", help="labels of the methods to compare; default: the best by --by")
+    study.add_argument(
+        "--by", default="nima", metavar="METRIC", help="make: the metric that chooses; default: %(default)s"
+    )
+    study.add_argument("--count", type=int, default=5, metavar="K", help="make: how many methods; default: %(default)s")
+    study.add_argument("--faces", type=int, default=20, metavar="N", help="make: how many faces; default: %(default)s")
+    study.add_argument("--condition", default="real", help="make: restored from which LR; default: %(default)s")
+    study.add_argument(
+        "--checks", type=int, default=2, metavar="N", help="make: attention checks; default: %(default)s"
+    )
+    study.add_argument("--seed", type=int, default=0)
+    study.add_argument("--study", metavar="DIR", help="score: the study's folder; default: study/ in the run")
+    study.add_argument("--run", metavar="RUN", help="score: the run that it belongs to; default: the folder around it")
+    study.add_argument("--out", metavar="DIR", help="make: default study/ in the run")
     weights = command("weights", "pretrained files that metrics and losses need")
     weights.add_argument("action", choices=("list", "fetch", "add", "verify"))
     weights.add_argument("names", nargs="*", help="names (fetch, verify), or files and folders (add)")

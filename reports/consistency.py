@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, i
         if match and row["status"] == "ok" and family(row["metric"]) in FAMILIES[:2]:
             parts = values.setdefault((row["condition"], match["metric"], competitor(row)), {})
             parts.setdefault(match["part"] or "", {})[int(match["level"])] = float(row["value"])
-    named = {(t.condition, r.key): line_name(r) for t in tables for r in t.rows}
+    named = line_names(tables)
     lines: dict[tuple[str, str, str], list[Any]] = {}
     for (condition, metric, key), parts in values.items():
-        across, name = parts.pop("input", {}), named[condition, key]
+        across, name = parts.pop("input", {}), named[key]
         for part, heights in parts.items():
             points = sorted((across[level], y) for level, y in heights.items() if level in across)
             points = [(0.0, 0.0), *points] if metric.startswith("consistency") else points
@@ -46,10 +47,15 @@ def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, i
     return made
 
 
-def line_name(row: Any) -> str:
-    """A row of a table in a legend."""
-    trained = f" on {row.degradation}" if row.degradation else ""
-    return f"{row.label}{trained}{f', {row.run}' if row.run else ''}"
+def line_names(tables: list[Table]) -> dict[tuple[str, ...], str]:
+    """What legends and points call each row's key: its label, with run and degradation where those tell rows apart."""
+    rows = {r.key: r for t in tables if t.kind in ("results", "consistency", "smoothness") for r in t.rows}
+    short = {k: f"{r.label}, {r.run}" if r.run else r.label for k, r in rows.items()}
+    counts = Counter(short.values())
+    return {
+        k: f"{short[k]} on {r.degradation}" if counts[short[k]] > 1 and r.degradation else short[k]
+        for k, r in rows.items()
+    }
 
 
 def title(metric: str, part: str) -> str:

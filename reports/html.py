@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.core.files import folder_name
+from markupsafe import Markup
 
-from . import consistency
+from . import consistency, faces, overview, published
 from .contents import Contents, contents, summary
 from .figures import rank_plot, shade, stroke
-from .pictures import SIDE, embedded
+from .layout import arrange
+from .notice import notice
 from .statistics import describe, p_text
-from .tables import QUICK, letter, split
+from .tables import letter, split
 
-FACES = 6  # rows of the picture grid of each condition, fewer where the page would grow past PICTURES
-PICTURES = 4_000_000  # bytes of all pictures together, before base64 adds a third
-FULL_REFERENCE = ("psnr", "ssim", "lpips", "dists")  # an `ok` value of these proves that a condition has ground truth
 POINTS = 200  # of a curve; longer ones are averaged
+SCRIPTS = ("tables.js", "detail.js", "viewer.js")
+MAIN = {"results", "degradations", "consistency", "smoothness", "cost"}  # kinds of tables whose cells open
 
 
-def render(runs: list[Path], out: Path) -> list[Path]:
-    """Write the page of one run or of several side by side."""
+def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> list[Path]:
+    """Write the page of one run or of several side by side; ``layout``: see layout.py."""
     from jinja2 import Environment, PackageLoader
 
     found = contents(runs)
+    found.tables[:] = arrange(found.tables, layout or {})
     rows, records = found.rows, found.records
     colours: dict[str, int] = {}
     page = Environment(loader=PackageLoader("bench.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -41,41 +43,93 @@ def render(runs: list[Path], out: Path) -> list[Path]:
         ),  # unbroken
     }
     entries = protocols(rows)
+    galleries = faces.galleries(runs, records, rows)
+    shown = faces.take_pictures(galleries, out)
+    keys: dict[tuple[str, ...], int] = {}
+    results = found.of("results")
+    source = page.loader.get_source if page.loader else None
+    assert source is not None
     text = page.get_template("report.html.j2").render(
-        tables=found.of("results"),
+        css=Markup(source(page, "report.css")[0]),
+        scripts=[Markup(source(page, name)[0]) for name in SCRIPTS],
+        data=data(found, galleries, keys, out, shown),
+        keys=keys,
+        notice=notice(records),
+        heading=heading(found),
+        overview=overview.overview(found.tables),
+        strips=strips(galleries),
+        galleries=galleries,
+        shown=shown,
+        real=[t for t in results if t.condition == "real"],
+        synthetic=[t for t in results if t.condition != "real"],
         domain=found.of("degradations"),
         consistency=by_condition(found, consistency.curves(found.tables, rows, colours)),
+        planes=overview.planes(found.tables, colours),
+        prices=overview.prices(found.tables, colours),
         ranks=found.of("ranks"),
         agreement=found.of("agreement"),
         cost=found.of("cost"),
+        published=published.chosen(str((layout or {}).get("published", ""))),
         summary=summary(found.tables),
         rank_plots=rank_plots(found),
         colours=colours,
-        published=published(records),
+        reproduced=reproduced(records),
         robustness=consistency.robustness(runs, records),
-        grids=grids(runs, records, rows),
         curves=[c for record in records for c in curves(record)],
         records=records,
         several=len(records) > 1,
-        quick=QUICK if any(r["preset"] == "quick" for r in records) else "",
-        budgets=sorted({r["budget"] for r in records if r["budget"]}),
         failed=gathered(rows, records, "failed"),
         unavailable=gathered(rows, records, "unavailable"),
         protocols=entries,
         anchors={(e["metric"], text): f"p{e['first'] + i}" for e in entries for i, text in enumerate(e["texts"])},
         whole=whole,
         letter=letter,
+        opens=MAIN,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     return [out]
 
 
-def published(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def reproduced(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each paper's table that a run follows: its heads and rows as published, and what is missing here."""
     found = {r["reproduction"]["name"]: r["reproduction"] for r in records if r.get("reproduction")}
     return [{**t, "heads": [h for h in dict.fromkeys(h for row in t["published"] for h in row) if h != "row"]}
             for t in found.values()]  # fmt: skip
+
+
+def heading(found: Contents) -> str:
+    """What was compared on which data, as a title."""
+    methods = {r.key[2:] for t in found.of("results") for r in t.rows}
+    names = list(dict.fromkeys(r["data"].get("name", "") for r in found.records))
+    on = f" on {' and '.join(filter(None, names))}" if any(names) else ""
+    return f"{len(methods)} method{'s' * (len(methods) != 1)}{on}" if methods else "Face super-resolution benchmark"
+
+
+def strips(galleries: list[faces.Gallery]) -> list[tuple[faces.Gallery, int]]:
+    """For the first screen: a face of the real LR and one of the first synthetic condition, whole columns each."""
+    pictured = [g for g in galleries if g.columns]
+    wanted = [next((g for g in pictured if (g.condition == "real") == real), None) for real in (True, False)]
+    return [(g, g.rows[min(1, len(g.rows) - 1)][0]) for g in wanted if g and g.rows]
+
+
+def data(
+    found: Contents, galleries: list[faces.Gallery], keys: dict[tuple[str, ...], int], out: Path, shown: dict[str, Any]
+) -> Markup:
+    """What the page's script knows, as JSON that is safe inside a page."""
+    made = faces.as_data(galleries, keys, out, shown["outside"])
+    labels = consistency.line_names(found.tables)
+    tests = []
+    for contest in found.contests:
+        tested = [keys.setdefault(k, len(keys)) for k in contest.keys]
+        p = [[float(f"{v:.3g}") for v in row] for row in contest.found.p.tolist()]
+        tests.append({"condition": contest.condition, "metric": contest.metric, "keys": tested, "p": p})
+    columns = {c.metric: c for t in found.tables if t.kind in MAIN for c in t.columns}
+    metrics = {m: {"title": columns[m].title if m in columns else m, "digits": faces.decimals(m)}
+               for m in dict.fromkeys([*columns, *(m for g in galleries for m in g.values)])}  # fmt: skip
+    named = [labels.get(k, k[2] if len(k) > 2 else "") for k in keys]
+    text = json.dumps({"labels": named, "metrics": metrics, "galleries": made, "tests": tests}, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
 
 
 def rank_plots(found: Contents) -> list[dict[str, Any]]:
@@ -156,48 +210,6 @@ def gathered(rows: list[dict[str, Any]], records: list[dict[str, Any]], status: 
             where = f"{row['method'] or 'LR'} on {row['condition']}: {row['metric']}"
             found.setdefault(row["reason"], []).append(row["metric"] if status == "unavailable" else where)
     return [{"reason": reason, "what": list(dict.fromkeys(what))} for reason, what in found.items()]
-
-
-def grids(runs: list[Path], records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per run and condition: the same faces as LR, by each method, and in HR where that is known."""
-    found = []
-    for folder, record in zip(runs, records, strict=True):
-        for condition in record["conditions"]:
-            place = folder_name(condition)
-            columns = [("LR", folder / "images" / "lr" / place)]
-            columns += [(m["label"], folder / "images" / m["images"] / place) for m in record["methods"]]
-            if truth_is_known(condition, record, rows):
-                columns.append(("HR, truth", folder / "images" / "hr"))
-            names = sorted(p.name for p in columns[0][1].glob("*.png"))
-            columns = [(label, root) for label, root in columns if any((root / name).is_file() for name in names)]
-            if len(columns) > 1:
-                run = record["run"] if len(runs) > 1 else ""
-                found.append({"condition": condition, "run": run, "columns": columns, "names": names})
-    cost = sum(weight(root / name) for g in found for name in spread(g["names"], FACES) for _, root in g["columns"])
-    count = max(1, min(FACES, FACES * PICTURES // max(cost, 1)))
-    for grid in found:
-        grid["names"] = spread(grid["names"], count)
-        grid["faces"] = [[embedded(root / name) for _, root in grid["columns"]] for name in grid["names"]]
-        grid["columns"] = [label for label, _ in grid["columns"]]
-    return found
-
-
-def truth_is_known(condition: str, record: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
-    """Real LR has ground truth only where a metric could use it; equal file names do not make a pair."""
-    run = {"", record["run"]}
-    return condition != "real" or any(
-        r["status"] == "ok" and r["condition"] == "real" and r["run"] in run and split(r["metric"])[0] in FULL_REFERENCE
-        for r in rows
-    )
-
-
-def spread(names: list[str], count: int) -> list[str]:
-    """``count`` of the names, evenly spread."""
-    return [names[i * len(names) // count] for i in range(count)] if len(names) > count else names
-
-
-def weight(file: Path) -> int:
-    return min(file.stat().st_size, SIDE * SIDE * 2) if file.is_file() else 0
 
 
 def curves(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -39,7 +39,8 @@ class Links(HTMLParser):
         self.ids += [found["id"]] if "id" in found else []
         self.addresses += [found[k] for k in ("href", "src", "srcset", "data", "action") if k in found]
         self.pictures += [found["alt"]] if tag == "img" else []
-        assert not any(name.startswith("on") for name in found) and tag not in ("script", "link", "iframe")
+        assert not any(name.startswith("on") for name in found) and tag not in ("link", "iframe")
+        assert tag != "script" or "src" not in found
         if tag not in ("meta", "br", "img", "line", "polyline"):
             self.open.append(tag)
 

@@ -39,7 +39,9 @@ class Model(nn.Module):
     needs: ClassVar[tuple[str, ...]] = ()  # of "hr", "lr_real": the face sets that training cannot do without
     pretrained: ClassVar[dict[str, str]] = {}  # files (`bench weights list`) and the option that needs each; "": always
     stochastic: ClassVar[bool] = False  # infer draws random numbers
-    idle: ClassVar[tuple[str, ...]] = ()  # options that change no weight, though training may read them (how much at a time)
+    idle: ClassVar[
+        tuple[str, ...]
+    ] = ()  # options that change no weight, though training may read them (how much at a time)
     libraries: ClassVar[tuple[str, ...]] = ()  # installed packages beside torch whose versions its outputs depend on
     infer: Callable[..., Tensor]  # of Method and Degradation below
     in_all: ClassVar[bool] = True  # part of `all`; False for a plugin that cannot run without options

@@ -169,10 +169,14 @@ class _Walk:
             elif isinstance(part, ast.Call):
                 given = [*part.args, *(k.value for k in part.keywords)]
                 called = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
-                known = called in ("getattr", "setattr") or (isinstance(part.func, ast.Name) and self.resolve(file, called))
+                known = called in ("getattr", "setattr") or (
+                    isinstance(part.func, ast.Name) and self.resolve(file, called)
+                )
                 if any(_is_params(g, params) for g in given) and (called in WHOLE or not known):
                     self.found.whole = True
-                computed = called in ("getattr", "setattr") and len(given) > 1 and not isinstance(given[1], ast.Constant)
+                computed = (
+                    called in ("getattr", "setattr") and len(given) > 1 and not isinstance(given[1], ast.Constant)
+                )
                 if computed and BENCH not in file.parents:
                     self.found.whole |= _is_params(given[0], params)
                     self.any_member |= not _is_params(given[0], params)

@@ -94,9 +94,13 @@ def test_a_relative_import_beyond_the_disk_is_an_error_not_a_hang(tmp_path):
 
 def test_the_key_is_the_same_in_another_process(tmp_path):
     plugin, _ = lay(tmp_path, "by a computed name")
-    code = f"from pathlib import Path; from bench.core.imports import import_file; from bench.core.source import reach; \
+    code = (
+        f"from pathlib import Path; from bench.core.imports import import_file; from bench.core.source import reach; \
 p = Path({str(plugin)!r}); import_file(p); print(reach(p, 'Mine').hashes())"
-    outputs = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"}
+    )
+    outputs = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
+    }
     import_file(plugin)
     assert outputs == {f"{reach(plugin, 'Mine').hashes()}\n"}
 

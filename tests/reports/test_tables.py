@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench.reports import html, tables, text
+from bench.reports import faces, html, tables, text
+from bench.reports import pictures as pictures_of
 from made_reports import Links, picture, row
 
 QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
@@ -145,16 +146,25 @@ def test_the_page_stands_alone_and_every_link_in_it_arrives(make_run):
     source = page(make_run())
     found = Links(source)
     assert not found.open and len(set(found.ids)) == len(found.ids)
-    assert all(a.startswith(("#", "data:image/png;base64,")) for a in found.addresses)
+    assert all(a.startswith(("#", "data:image/png;base64,", "data:image/webp;base64,")) for a in found.addresses)
     assert {a[1:] for a in found.addresses if a.startswith("#")} <= set(found.ids)
     assert "@import" not in source and "url(" not in source
 
 
 def test_the_first_line_of_the_page_says_quick_preset_and_budget(make_run):
     body = re.sub(r"<[^>]+>", "", page(make_run()).partition("<body>")[2]).strip()
-    assert body.splitlines()[0] == QUICK + " Training time was limited to 3 s for all models together."
-    full = re.sub(r"<[^>]+>", "", page(make_run("full", preset="paper", budget=None)).partition("<body>")[2]).strip()
-    assert full.splitlines()[0] == "Face super-resolution benchmark"
+    small = "Quick preset: small networks, short training (1 model, 1,000 steps); 4 test faces; "
+    rest = "not comparable with published numbers. Training time was limited to 3 s for all models together."
+    assert body.splitlines()[0] == small + rest
+    many = {"hr": {"source": "hr", "train": 9, "test": 1000, "size": "64x64", "fingerprint": "1"}}
+    full = page(make_run("full", preset="paper", budget=None, data=many)).partition("<body>")[2]
+    assert re.sub(r"<[^>]+>", "", full).strip().splitlines()[0] == "3 methods"
+
+
+def test_the_notice_says_exactly_what_is_small(make_run):
+    models = [{"label": "bicubic", "training": None}]
+    untrained = page(make_run("untrained", methods=models, budget=None))
+    assert "No model was trained here: 4 test faces; not comparable" in untrained and "small networks" not in untrained
 
 
 def test_what_failed_or_is_unavailable_is_named_with_its_reason(make_run):
@@ -185,13 +195,17 @@ def test_real_faces_show_no_truth_that_is_not_theirs(make_run):
 
 def test_pictures_are_spread_over_the_faces_and_bounded_in_number_and_size(make_run, monkeypatch):
     run = make_run()
-    faces = [p for p in Links(page(run)).pictures if p.endswith(", LR")]
-    assert faces[:6] == [f"face{i}.png, LR" for i in (0, 1, 2, 4, 5, 6)]
-    monkeypatch.setattr(html, "PICTURES", 1)
-    assert len([p for p in Links(page(run)).pictures if p.endswith(", LR")]) == 2, "one a condition"
+    found = re.findall(r'<img[^>]* alt="([^"]+)"', page(run).partition('id="faces"')[2])
+    found = [name for name in found if name.endswith(", LR")]
+    assert found == [f"face{i}.png, LR" for i in (0, 2, 4, 6)] * 2, "four of eight, under two conditions"
+    monkeypatch.setattr(faces, "PICTURES", 3)
+    source = page(run)
+    assert source.count("data:image/") <= 3 + 2 and '"root":"images/bicubic/real"' in source, (
+        "the others from the folder"
+    )
     picture(run / "large.png", 600, 9)
-    data = base64.b64decode(html.embedded(run / "large.png").partition(",")[2])
-    assert int.from_bytes(data[16:20], "big") == html.SIDE
+    data = base64.b64decode(pictures_of.embedded(run / "large.png").partition(",")[2])
+    assert int.from_bytes(data[16:20], "big") == pictures_of.SIDE
 
 
 def test_curves_are_drawn_within_their_box_and_stages_are_marked(make_run):

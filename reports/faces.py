@@ -1,0 +1,211 @@
+"""The faces of a page: which there are, which are shown, their pictures and the values of every single one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.api.results import read_table
+from bench.core.files import folder_name, link
+
+from .pictures import SIDE, embedded, small_copy
+from .tables import COMPETITOR, facts, headline, split
+
+ROWS = 4  # faces of a condition shown without asking, evenly spread over the names
+INLINE = 3_000_000  # bytes of pictures that the page keeps as they are, losslessly
+BUDGET = 15_000_000  # bytes of all pictures in the page, before base64 adds a third
+PICTURES = 6_000  # pictures in the page at most; the others are read from the folder beside it
+FULL_REFERENCE = ("psnr", "ssim", "lpips", "dists")  # an `ok` value of these proves that a condition has ground truth
+LEADS = ("lpips", "dists", "psnr", "ssim", "nima", "musiq", "topiq-face", "niqe", "lr-psnr")  # a face's first metric
+
+
+@dataclass(eq=False)
+class Column:
+    """One column of a gallery: the pictures of the LR, of a method, or of the truth."""
+
+    label: str
+    kind: str  # lr, method, hr
+    root: Path
+    key: tuple[str, ...] = ()  # see tables.competitor
+    shots: dict[int, str] = field(default_factory=dict)  # face's number -> data URI
+
+
+@dataclass(eq=False)
+class Gallery:
+    """The faces of one run under one condition."""
+
+    condition: str
+    run: str
+    names: list[str]
+    columns: list[Column]
+    values: dict[str, dict[tuple[str, ...], np.ndarray]] = field(default_factory=dict)  # metric -> key -> (faces,)
+    directions: dict[str, str] = field(default_factory=dict)
+    rows: list[tuple[int, str]] = field(default_factory=list)  # faces shown, and why
+
+    @property
+    def lead(self) -> str:
+        """The metric by which its best and worst faces are chosen; empty where none has values of single faces."""
+        order = {name: i for i, name in enumerate(LEADS)}
+        return min(self.values, key=lambda m: order.get(split(m)[0], len(order)), default="")
+
+    def mean(self, metric: str) -> np.ndarray:
+        """(faces,): the mean over methods."""
+        return np.stack(list(self.values[metric].values())).mean(0)
+
+    def disagreement(self, metric: str) -> np.ndarray:
+        """(faces,): the standard deviation over methods."""
+        return np.stack(list(self.values[metric].values())).std(0)
+
+
+def galleries(runs: list[Path], records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[Gallery]:
+    """Every condition of every run that has pictures or values of single faces."""
+    found = []
+    for folder, record in zip(runs, records, strict=True):
+        run = record["run"] if len(runs) > 1 else ""
+        table = read_table(folder)
+        table = table[(table["image"].fillna("") != "") & (table["status"] == "ok") & (table["method"] != "")]
+        table = table[table["metric"].isin([m for m in table["metric"].unique() if headline(m)])]
+        table = table.assign(run=run, faces=record["faces"])
+        parts = dict(iter(table.groupby("condition", sort=False)))
+        for condition in dict.fromkeys([*record["conditions"], *parts]):
+            one = _pictures(folder, record, condition, run, rows)
+            if condition in parts:
+                _add_values(one, parts[condition])
+            if one.columns or one.values:
+                _choose(one)
+                found.append(one)
+    return found
+
+
+def _pictures(folder: Path, record: dict[str, Any], condition: str, run: str, rows: list[dict[str, Any]]) -> Gallery:
+    place = folder_name(condition)
+    columns = [Column("LR", "lr", folder / "images" / "lr" / place)]
+    for model in record["methods"]:
+        names = (model.get("name", model["label"]), model.get("variant", ""), model["degradation"])
+        key = (run, record["faces"], *map(str, names))
+        columns.append(Column(model["label"], "method", folder / "images" / model["images"] / place, key))
+    if truth_is_known(condition, record, rows):
+        columns.append(Column("HR, truth", "hr", folder / "images" / "hr"))
+    names = sorted(p.stem for p in columns[0].root.glob("*.png"))
+    columns = [c for c in columns if any((c.root / f"{name}.png").is_file() for name in names)]
+    return Gallery(condition, run, names, columns if len(columns) > 1 else [])
+
+
+def _add_values(one: Gallery, table: Any) -> None:
+    if not one.names:
+        one.names = list(dict.fromkeys(table["image"]))
+    place = {name: i for i, name in enumerate(one.names)}
+    for (metric, *key), part in table.groupby(["metric", *COMPETITOR], sort=False):
+        values = np.full(len(one.names), np.nan)
+        where = part["image"].map(place).to_numpy(dtype=float)
+        kept = ~np.isnan(where)
+        values[where[kept].astype(int)] = part["value"].to_numpy(dtype=float)[kept]
+        if kept.any():
+            one.values.setdefault(str(metric), {})[tuple(map(str, key))] = values
+            one.directions[str(metric)] = str(part["direction"].iloc[0])
+
+
+def _choose(one: Gallery) -> None:
+    """The faces to show: spread over the names; by the leading metric the best, median and worst, and the most disputed."""
+    count = len(one.names)
+    chosen = {i * count // ROWS if count > ROWS else i: "" for i in range(min(ROWS, count))}
+    if one.lead:
+        mean = one.mean(one.lead)
+        order = np.argsort(np.where(np.isfinite(mean), mean, np.nan))[: int(np.isfinite(mean).sum())]
+        order = order[::-1] if one.directions[one.lead] == "higher" else order
+        if len(order) > 2:
+            chosen |= {int(order[0]): "best", int(order[len(order) // 2]): "median", int(order[-1]): "worst"}
+        spread = one.disagreement(one.lead)
+        if len(one.values[one.lead]) > 1 and np.isfinite(spread).any():
+            chosen.setdefault(int(np.nanargmax(spread)), "methods disagree most")
+    one.rows = list(chosen.items())
+
+
+def truth_is_known(condition: str, record: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
+    """Real LR has ground truth only where a metric could use it; equal file names do not make a pair."""
+    run = {"", record["run"]}
+    return condition != "real" or any(
+        r["status"] == "ok" and r["condition"] == "real" and r["run"] in run and split(r["metric"])[0] in FULL_REFERENCE
+        for r in rows
+    )
+
+
+def take_pictures(found: list[Gallery], out: Path) -> dict[str, Any]:
+    """Fill the shots: first the faces that are shown, then the others in small copies, up to the page's limits.
+
+    Returns what a reader must know: how many faces are in the page (``inside``) of ``all``, and whether the others are
+    read from a folder beside it, which is made where the run's own does not lie there.
+    """
+    shown = [(c, i, g.names[i]) for g in found for i, _ in g.rows for c in g.columns]
+    rest = [(c, i, name) for g in found for i, name in enumerate(g.names)
+            for c in g.columns if i not in dict(g.rows)]  # fmt: skip
+    lossless = sum(_weight(c.root / f"{name}.png") for c, _, name in shown[:PICTURES]) <= INLINE
+    used, count = 0, 0
+    for part, keep in ((shown, lossless), (rest, False)):
+        for column, index, name in part:
+            if count >= PICTURES or used >= BUDGET:
+                break
+            source = column.root / f"{name}.png"
+            shot = embedded(source) if keep else small_copy(source)
+            if shot:
+                column.shots[index] = shot
+                used, count = used + len(shot) * 3 // 4, count + 1
+    total = sum((c.root / f"{name}.png").is_file() for c, _, name in rest[:PICTURES]) + len(shown)
+    outside = len(rest) + len(shown) > PICTURES or count < total
+    if outside:
+        _beside(found, out)
+    return {"outside": outside, "lossless": lossless, "count": count, "side": SIDE}
+
+
+def _weight(file: Path) -> int:
+    return min(file.stat().st_size, SIDE * SIDE * 2) if file.is_file() else 0
+
+
+def _beside(found: list[Gallery], out: Path) -> None:
+    """Pictures of runs that do not lie beside the page are linked into a folder that does."""
+    for number, one in enumerate(found):
+        for column in one.columns:
+            if not column.root.resolve().is_relative_to(out.parent.resolve()):
+                target = out.parent / f"{out.stem}-faces" / str(number) / f"{column.kind}-{one.columns.index(column)}"
+                for name in one.names:
+                    if (column.root / f"{name}.png").is_file() and not (target / f"{name}.png").exists():
+                        link(column.root / f"{name}.png", target / f"{name}.png")
+                column.root = target
+
+
+def as_data(found: list[Gallery], keys: dict[tuple[str, ...], int], out: Path, outside: bool) -> list[dict[str, Any]]:
+    """The galleries for the page's script; methods by their numbers in ``keys``, values rounded, NaN as null.
+
+    Pictures that the page already shows are not repeated: the script takes them from there.
+    """
+    made = []
+    for one in found:
+        shown = dict(one.rows)
+        columns = []
+        for column in one.columns:
+            root = ""
+            if outside and column.root.resolve().is_relative_to(out.parent.resolve()):
+                root = column.root.resolve().relative_to(out.parent.resolve()).as_posix()
+            shots = {i: uri for i, uri in column.shots.items() if i not in shown}
+            key = keys.setdefault(column.key, len(keys)) if column.key else -1
+            columns.append({"label": column.label, "kind": column.kind, "k": key, "root": root, "shots": shots})
+        values = {m: {keys.setdefault(k, len(keys)): [_short(v) for v in column.tolist()] for k, column in by.items()}
+                  for m, by in one.values.items()}  # fmt: skip
+        made.append({"condition": one.condition, "run": one.run, "names": one.names, "columns": columns,
+                     "values": values, "directions": one.directions, "lead": one.lead})  # fmt: skip
+    return made
+
+
+def _short(value: float) -> float | None:
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
+def decimals(metric: str) -> int:
+    """How many decimals the tables show of a metric."""
+    name, _, part = split(metric)
+    about = facts("metrics", name)
+    return int(about.get("part_decimals", {}).get(part, about.get("decimals", 3)))
