@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -63,3 +69,13 @@ def prepare_folder(out: Path) -> None:
 def folder_name(label: str) -> str:
     """A label of a method or condition as the name of one folder."""
     return label.replace("/", "_")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file. Raises UsageError with its name and what is wrong."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not TOML ({error})") from None
