@@ -108,10 +108,27 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--seed", type=int, default=0)
     export.add_argument("--preset", default="quick", choices=PRESETS, help="quick: at most 64 faces")
     export.add_argument("--device", default="auto")
-    report = command("report", "render runs as html, latex, csv or md")
+    report = command("report", "render runs, together, as a page, tables or figures")
     report.add_argument("runs", nargs="+", metavar="RUN")
-    report.add_argument("--format", default="html")
+    report.add_argument("--format", default="html", help="a name that `bench list` shows; default: %(default)s")
     report.add_argument("--out", metavar="PATH", help="default: beside the first run's results")
+    report.add_argument("--layout", metavar="FILE.toml", help="what follows, and more, from a file")
+    report.add_argument("--methods", default="", help="these rows, in this order; shell patterns may stand for several")
+    report.add_argument("--metrics", default="", help="these columns, in this order")
+    report.add_argument("--conditions", default="", help="these tables")
+    report.add_argument(
+        "--tables", default="", help="of these kinds: results, ranks, consistency, degradations, cost, ..."
+    )
+    report.add_argument("--names", default="", metavar="NAME=SHOWN,…", help="what to call methods and metrics")
+    report.add_argument("--decimals", default="", metavar="METRIC=N,…", help="how many decimals")
+    report.add_argument(
+        "--fit", choices=("none", "resize", "split"), help="latex: shrink to the width, or split by metrics"
+    )
+    report.add_argument("--columns", type=int, choices=(1, 2), help="latex, figures: columns of the paper to span")
+    report.add_argument("--no-interval", action="store_true", help="without ± half the width of the 95 %% interval")
+    report.add_argument(
+        "--published", default="", metavar="PAPER", help="show published tables, too: all, bulat2018, ..."
+    )
     study = command("study", "ask people which method is best, and score their votes")
     study.add_argument("action", choices=("make", "score"))
     study.add_argument("paths", nargs="*", metavar="PATH", help="make: RUN; score: vote files, or folders of them")

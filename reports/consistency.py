@@ -25,6 +25,18 @@ def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, i
 
     ``colours`` numbers the methods in the order of their first line; it is filled here.
     """
+    made: dict[str, list[dict[str, Any]]] = {}
+    for (condition, metric, part), series in lines(tables, rows).items():
+        named = [(colours.setdefault(name, len(colours)), name, points) for name, points in series.items()]
+        drawn = chart(named, *axes(metric))
+        made.setdefault(condition, []).append({"title": title(metric, part), "svg": drawn})
+    return made
+
+
+def lines(
+    tables: list[Table], rows: list[dict[str, Any]]
+) -> dict[tuple[str, str, str], dict[str, list[tuple[float, float]]]]:
+    """By condition, metric and part, each method's points: how far its output moves as its input does."""
     values: dict[tuple[str, str, tuple[str, ...]], dict[str, dict[int, float]]] = {}  # part -> level -> value
     for row in rows:
         match = LEVEL.fullmatch(row["metric"])
@@ -32,19 +44,14 @@ def curves(tables: list[Table], rows: list[dict[str, Any]], colours: dict[str, i
             parts = values.setdefault((row["condition"], match["metric"], competitor(row)), {})
             parts.setdefault(match["part"] or "", {})[int(match["level"])] = float(row["value"])
     named = line_names(tables)
-    lines: dict[tuple[str, str, str], list[Any]] = {}
+    found: dict[tuple[str, str, str], dict[str, list[tuple[float, float]]]] = {}
     for (condition, metric, key), parts in values.items():
-        across, name = parts.pop("input", {}), named[key]
-        for part, heights in parts.items():
+        across, name = parts.pop("input", {}), named.get(key)
+        for part, heights in parts.items() if name else ():
             points = sorted((across[level], y) for level, y in heights.items() if level in across)
             points = [(0.0, 0.0), *points] if metric.startswith("consistency") else points
-            colour = colours.setdefault(name, len(colours))
-            lines.setdefault((condition, metric, part), []).append((colour, name, points))
-    made: dict[str, list[dict[str, Any]]] = {}
-    for (condition, metric, part), series in lines.items():
-        drawn = chart(series, *axes(metric))
-        made.setdefault(condition, []).append({"title": title(metric, part), "svg": drawn})
-    return made
+            found.setdefault((condition, metric, part), {})[str(name)] = points
+    return found
 
 
 def line_names(tables: list[Table]) -> dict[tuple[str, ...], str]:
@@ -72,6 +79,15 @@ def axes(metric: str) -> tuple[str, str]:
 
 def robustness(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The figures of the first condition and of the real LR: per face a row of inputs, then one of each method."""
+    made = places(runs, records)
+    for columns in (c for found in made for rows in found["faces"].values() for c in rows.values()):
+        for cell in columns.values():
+            cell["src"] = embedded(cell["file"])
+    return made
+
+
+def places(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with the pictures' files."""
     made = []
     for folder, record in zip(runs, records, strict=True):
         wanted = dict.fromkeys([*record["conditions"][:1], *(c for c in record["conditions"] if c == "real")])
@@ -89,7 +105,7 @@ def robustness(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str
                         columns = faces.setdefault(picture["group"], {}).setdefault(row, {})
                         if picture["label"] not in columns:
                             columns[picture["label"]] = {
-                                "src": embedded(place / picture["file"]),
+                                "file": place / picture["file"],
                                 "note": picture["note"],
                             }
                 if faces:

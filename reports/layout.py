@@ -20,12 +20,10 @@ from __future__ import annotations
 
 import dataclasses
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
 
-from .published import tomllib
 from .tables import Cell, Column, Row, Table, rank, split
 
 LISTS = ("methods", "metrics", "conditions", "tables")
@@ -42,17 +40,6 @@ class Renamed(Column):
     @property
     def title(self) -> str:
         return self.name
-
-
-def load(file: Path) -> dict[str, Any]:
-    """A layout from a TOML file. Raises UsageError with the file's name and what is wrong."""
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{file}: not TOML ({error})") from None
-    return checked(found, str(file))
 
 
 def checked(layout: dict[str, Any], where: str = "layout") -> dict[str, Any]:
@@ -78,7 +65,7 @@ def arrange(tables: list[Table], layout: dict[str, Any]) -> list[Table]:
     checked(layout)
     kept = [t for t in tables if _wanted(t.kind, layout.get("tables"))
             and (t.condition == "" or _wanted(t.condition, layout.get("conditions")))]  # fmt: skip
-    rows = [r for t in kept for r in t.rows]
+    rows = [r for t in kept if t.kind not in ("agreement", "degradations") for r in t.rows]
     known = {
         "methods": {n for r in rows for n in _names(r)}, "metrics": {n for t in kept for c in t.columns for n in _titles(c)},
         "conditions": {t.condition for t in tables}, "tables": {t.kind for t in tables},

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bench.core.files import read_toml
 from bench.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FILE = Path(__file__).with_name("published.toml")
 
@@ -43,10 +38,7 @@ class Published:
 def tables(file: Path = FILE) -> tuple[Published, ...]:
     """All published tables, in the file's order. Raises UsageError for a file that is not such a list."""
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8")).get("table", [])
-        return tuple(map(_table, found))
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None
+        return tuple(map(_table, read_toml(file).get("table", [])))
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{file}: not a list of published tables ({error}); see reports/published.toml") from None
 

@@ -13,7 +13,6 @@ from typing import Any
 from bench.api.results import read_table
 from bench.plugins import facts
 
-QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
 ARROWS = {"higher": "↑", "lower": "↓"}
 COMPETITOR = ("run", "faces", "method", "variant", "degradation")  # the columns that tell a table's rows apart
 FAMILIES = ("consistency", "smoothness", "cost")  # of metrics with tables of their own

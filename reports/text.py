@@ -1,93 +1,23 @@
-"""Tables as text: LaTeX (booktabs), CSV and Markdown."""
+"""Tables as text: CSV and Markdown."""
 
 from __future__ import annotations
 
 import csv as csv_module
 from pathlib import Path
+from typing import Any
 
+from . import published
 from .contents import contents
-from .tables import QUICK, Cell, Table, letter
-
-ESCAPES = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-           "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}", "]": "{]}",
-           "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
-           "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "→": r"$\to$", "—": "--", "≈": r"$\approx$"}  # fmt: skip
+from .latex import head, marks
+from .layout import arrange
+from .notice import notice
+from .tables import Cell, letter
 
 
-def escape(text: str) -> str:
-    """Plain text for LaTeX, on one line."""
-    return "".join(ESCAPES.get(char, char) for char in " ".join(text.split()))
-
-
-def latex(runs: list[Path], out: Path) -> list[Path]:
-    """One file a table in the folder ``out``; best bold, second underlined, missing values footnoted."""
-    found = contents(runs)
-    out.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    quick = any(r["preset"] == "quick" for r in found.records)
-    for table in found.tables:
-        file = out / f"{table.stem}.tex"
-        file.write_text(latex_table(table, quick), encoding="utf-8")
-        written.append(file)
-    return written
-
-
-def head(table: Table) -> str:
-    """What its rows are."""
-    return {"degradations": "Degradation", "agreement": "Metric"}.get(table.kind, "Method")
-
-
-def latex_table(table: Table, quick: bool = False) -> str:
-    """A ``table`` environment that needs the package booktabs. ``quick``: its first line and its caption say so."""
-    heads = [*(["Run"] if table.several else []), head(table),
-             *(["Trained on"] if table.trained else []), *(c.title for c in table.columns)]  # fmt: skip
-    said = [f"{table.title}.", *marks(table), f"{table.faces}." if table.faces else "", table.remark, table.left_out(),
-            QUICK if quick else ""]  # fmt: skip
-    lines = [
-        *(["% " + QUICK] if quick else []),
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape(' '.join(filter(None, said)))}}}",
-        rf"\begin{{tabular}}{{{'l' * (len(heads) - len(table.columns))}{'r' * len(table.columns)}}}",
-        r"\toprule",
-        " & ".join(map(escape, heads)) + r" \\",
-        r"\midrule",
-    ]
-    for row in table.rows:
-        labels = [*([row.run] if table.several else []), row.label, *([row.degradation] if table.trained else [])]
-        lines.append(" & ".join([*map(escape, labels), *map(latex_cell, row.cells)]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    if table.notes:
-        lines += ["", r"\medskip\footnotesize\raggedright"]
-        lines += [rf"\textsuperscript{{{letter(i)}}}~{escape(note)}\par" for i, note in enumerate(table.notes)]
-    return "\n".join([*lines, r"\end{table}", ""])
-
-
-def marks(table: Table) -> list[str]:
-    """What the marks of a table mean."""
-    if table.kind in ("ranks", "agreement", "cost"):
-        return []
-    tied = any(c.tied for r in table.rows for c in r.cells)
-    return [
-        "Best in bold, second underlined; ± half the width of the 95 % interval.",
-        *(
-            ["≈ not significantly different from the best (Wilcoxon's signed-rank test, Holm's correction)."]
-            if tied
-            else []
-        ),
-    ]
-
-
-def latex_cell(cell: Cell) -> str:
-    text = escape(cell.text) + (rf"\textsuperscript{{{cell.note}}}" if cell.note else "")
-    text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(cell.rank, text)
-    text += r"$^{\approx}$" if cell.tied else ""
-    return text + (rf" {{\scriptsize$\pm${cell.half}}}" if cell.half else "")
-
-
-def csv(runs: list[Path], out: Path) -> list[Path]:
+def csv(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> list[Path]:
     """All tables in one file, a row for each method and condition."""
-    tables = [t for t in contents(runs).tables if t.kind in ("results", "consistency", "smoothness", "degradations")]
+    kinds = ("results", "consistency", "smoothness", "degradations")
+    tables = [t for t in arrange(contents(runs).tables, layout or {}) if t.kind in kinds]
     metrics = list(dict.fromkeys(c.metric for t in tables for c in t.columns))
     lines: dict[tuple[str, ...], dict[str, str]] = {}
     for table in tables:
@@ -104,11 +34,12 @@ def csv(runs: list[Path], out: Path) -> list[Path]:
     return [out]
 
 
-def markdown(runs: list[Path], out: Path) -> list[Path]:
+def markdown(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> list[Path]:
     """The tables as Markdown; best bold, second underlined, the reasons of missing values below."""
     found = contents(runs)
-    lines = [QUICK, ""] if any(r["preset"] == "quick" for r in found.records) else []
-    for table in found.tables:
+    small = notice(found.records)
+    lines = [small, ""] if small else []
+    for table in arrange(found.tables, layout or {}):
         left = [*(["Run"] if table.several else []), head(table),
                 *(["Trained on"] if table.trained else [])]  # fmt: skip
         lines += [f"### {table.title}", "", _line([*left, *(c.title for c in table.columns)])]
@@ -118,6 +49,11 @@ def markdown(runs: list[Path], out: Path) -> list[Path]:
             lines.append(_line([*labels, *map(_markdown_cell, row.cells)]))
         said = " ".join([*marks(table), f"{table.faces}." if table.faces else "", table.remark, table.left_out()])
         lines += ["", said.strip(), "", *(f"- ({letter(i)}) {note}" for i, note in enumerate(table.notes)), ""]
+    for one in published.chosen(str((layout or {}).get("published", ""))):
+        arrows = [f"{m} {'↑' if d == 'higher' else '↓'}" for m, d in zip(one.columns, one.direction, strict=True)]
+        lines += [f"### {one.paper}, {one.where}", "", _line(["Method", *arrows]), "|---|" + "---:|" * len(arrows)]
+        lines += [_line([name, *("—" if v != v else f"{v:g}" for v in values)]) for name, _, values in one.rows]
+        lines += ["", one.about, ""]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines), encoding="utf-8")
     return [out]

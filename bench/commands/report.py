@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench import plugins
+from bench.core.files import read_toml
 from bench.errors import UsageError
 from bench.grid.reports import rendered
 
+LISTS = ("methods", "metrics", "conditions", "tables")
 
-def command(runs: list[str], format: str, out: str | None, **_: object) -> int:
-    """Render the runs, together, in one format; the files' paths are printed."""
+
+def command(runs: list[str], format: str, out: str | None, layout: str | None = None, **flags: Any) -> int:
+    """Render the runs, together, in one format; the files' paths are printed. Flags override the layout's file."""
     folders = [Path(run) for run in runs]
     for folder in folders:
         if not (folder / "results.parquet").is_file() and not (folder / "results.csv").is_file():
             raise UsageError(f"{folder}: no results of a run in this folder")
     render = plugins.load("reports", format)
-    default = folders[0] / ("tables" if format == "latex" else f"report.{format}")
+    default = folders[0] / {"latex": "tables", "figures": "paper"}.get(format, f"report.{format}")
+    wanted = arrangement(layout, flags)
+    takes = len(inspect.signature(render).parameters) > 2
+    if wanted and not takes:
+        raise UsageError(f"report {format!r} has no layout; leave out {', '.join(wanted)}")
+    render = partial(render, layout=wanted) if takes else render
     for path in rendered(render, folders, Path(out) if out else default):
         print(path)
     return 0
+
+
+def arrangement(file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """The layout of a file, with the flags that were given over it."""
+    wanted = read_toml(Path(file)) if file else {}
+    wanted |= {k: [n.strip() for n in flags[k].split(",") if n.strip()] for k in LISTS if flags.get(k)}
+    wanted |= {k: flags[k] for k in ("fit", "columns", "published") if flags.get(k)}
+    wanted |= {"interval": False} if flags.get("no_interval") else {}
+    for key, convert in (("names", str), ("decimals", int)):
+        for pair in filter(None, (flags.get(key) or "").split(",")):
+            name, equals, value = pair.rpartition("=")
+            try:
+                wanted.setdefault(key, {})[name.strip()] = convert(value.strip())
+            except ValueError:
+                equals = ""
+            if not equals:
+                raise UsageError(f"--{key} takes NAME=VALUE, comma-separated; not {pair!r}")
+    return wanted

@@ -9,12 +9,18 @@ import os
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.core.hashing import content_hash
 from bench.errors import StoreError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SEAL = b"bench/sha256:"  # what stands before the digest at the end of a sealed file
 PART = re.compile(r"\.[0-9a-f]{8}\.(?P<host>.+)\.(?P<pid>\d+)\.part")  # names that `part_of` gives
@@ -122,3 +128,13 @@ def folder_name(label: str) -> str:
     if plain == label and not plain.startswith((".", " ")) and not plain.endswith((".", " ")) and plain:
         return plain
     return f"{plain.strip('. ')[: LONGEST - 9] or '_'}~{hashlib.sha256(label.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file. Raises UsageError with its name and what is wrong."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not TOML ({error})") from None

@@ -9,8 +9,8 @@ import pytest
 from bench import plugins
 from bench.core.imports import import_file
 from bench.core.source import reach
-from bench.grid.resolve import TRAINING, of_training, parameters
 from bench.core.spec import parse
+from bench.grid.resolve import TRAINING, of_training, parameters
 
 NET = "class Net:\n    size = 1\n"
 # How the plugin gets Net, and the files around it: the last one is edited.

@@ -1,82 +1,15 @@
 """Reports of statistics, consistency and cost: what is marked, drawn and tabulated."""
 
-import json
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from bench.reports import figures, html, text
+from bench.reports import figures, html
 from bench.reports.contents import contents, summary
 from bench.reports.cost import si
-from made_reports import Links, picture, row
-
-METHODS = {"bicubic": 0.0, "lanczos": 0.02, "edge_net": 2.0, "twin": 2.0}
-FACES = 24
-
-
-def rows_of(condition, rng):
-    """Per-face PSNR of four methods, two of which cannot be told apart; consistency with its curve; no LPIPS."""
-    base, rows = rng.normal(24, 2, FACES), []
-    for method, gain in METHODS.items():
-        more = {"degradation": "high-to-low"} if method == "edge_net" else {}
-        noise = rng.normal(0, 0.5, FACES)
-        values = {"psnr": base + gain + noise, "consistency": 10 - gain + 0.1 * noise}
-        for metric, found in values.items():
-            direction = {"direction": "higher" if metric == "psnr" else "lower"} | more
-            rows.append(row(method, condition, metric, float(found.mean()), n=FACES, **direction))
-            rows += [row(method, condition, metric, float(v), n=1, ci_low=None, ci_high=None, image=f"face{i:02d}", **direction)
-                     for i, v in enumerate(found)]  # fmt: skip
-        parts = {"to_clean": 6 - gain, "psnr": 30 + gain, "relative": 0.1}
-        for level, x in enumerate((2.0, 4.0, 8.0)):
-            parts |= {f"level{level}_input": x, f"level{level}": x * (1 - gain / 4)}
-        low = {"direction": "lower", "ci_low": None, "ci_high": None} | more
-        rows += [row(method, condition, f"consistency.{k}", v, **low) for k, v in parts.items()]
-        smooth = {
-            "level0": 0,
-            "level0_input": 0,
-            "level0_sinkhorn": 0,
-            "level1": 0.2,
-            "level1_input": 1,
-            "level1_sinkhorn": 0.1,
-        }
-        rows += [row(method, condition, f"smoothness{k and '.' + k}", v, **low)
-                 for k, v in {"": 0.1, **smooth}.items() if method == "edge_net"]  # fmt: skip
-        rows.append(row(method, condition, "swd", 300 - 9 * gain - len(method), **low))
-    return rows
-
-
-@pytest.fixture
-def run(tmp_path):
-    rng = np.random.default_rng(0)
-    rows = [r for condition in ("bicubic", "real") for r in rows_of(condition, rng)]
-    models = []
-    for index, (method, gain) in enumerate(METHODS.items()):
-        more = {"degradation": "high-to-low"} if method == "edge_net" else {}
-        for part, value in (("", 1.5e9 * gain), (".parameters", 2e6 * gain), (".memory", 4096.0)):
-            rows.append(
-                row(method, "", f"cost{part}", value, n=1, ci_low=None, ci_high=None, direction="lower", **more)
-            )
-        speed = {} if method == "twin" else {"cost": {"faces_per_second": 1234.5 / (index + 1), "batch": 16.0}}
-        models.append({"label": method, "name": method, "images": method, "degradation": "", "measured": speed, **more})
-        for condition in ("bicubic", "real"):
-            place = tmp_path / "figures/consistency" / method / condition
-            listed = []
-            for number, (face, label, of) in enumerate((f, c, o) for f in ("a", "b", "c") for c in ("clean", "noise")
-                                                       for o in ("lr", "sr")):  # fmt: skip
-                note = "31.4 dB" if (of, label) == ("sr", "noise") else ""
-                listed.append({"group": face, "label": label, "of": of, "note": note, "file": f"{number}.png"})
-                picture(place / f"{number}.png", 8, number)
-            (place / "figures.json").write_text(json.dumps(listed))
-    rows += [
-        row("", name, "swd-lr", value, direction="lower") for name, value in (("bicubic", 296.2), ("noise", 280.0))
-    ]
-    rows += [row("", name, "swd-lr-gain", value) for name, value in (("bicubic", 0.0), ("noise", 16.2))]
-    pd.DataFrame(rows).to_csv(tmp_path / "results.csv", index=False)
-    record = {"methods": models, "conditions": ["bicubic", "real"], "device": "CPU, 2 threads", "preset": "quick"}
-    (tmp_path / "run.json").write_text(json.dumps(record))
-    return tmp_path
+from made_reports import FACES, METHODS, Links
 
 
 def table(run, kind, condition="bicubic"):
@@ -186,18 +119,3 @@ def test_bars_of_the_rank_plot_overlap_where_the_difference_is_not_critical():
     drawn = str(figures.rank_plot("PSNR", ["one", "two", "three"], [1.2, 1.5, 2.9], 0.6))
     bars = [tuple(map(float, b)) for b in re.findall(r'class="bar" x1="([\d.]+)" x2="([\d.]+)"', drawn)]
     assert bars[0][1] > bars[1][0] and bars[1][1] < bars[2][0]
-
-
-def test_every_table_is_written_for_latex(run):
-    written = {f.stem: f.read_text() for f in text.latex([run], run / "tables")}
-    kinds = ("", "consistency_", "smoothness_", "ranks_", "agreement_")
-    assert {f"{k}{c}" for k in kinds for c in ("bicubic", "real")} | {"degradations", "cost"} == set(written)
-    for tex in written.values():
-        assert tex.count(r"\begin{") == tex.count(r"\end{") == 2 and tex.isascii()
-        columns = re.search(r"tabular}\{(\w+)\}", tex).group(1)
-        body = [line for line in tex.splitlines() if line.endswith(r"\\")]
-        assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in body)
-    assert r"$^{\approx}$" in written["bicubic"] and "Holm" in written["bicubic"]
-    assert "Nemenyi" in written["ranks_bicubic"] and "in batches of 16" in written["cost"]
-    (csv,) = text.csv([run], run / "r.csv")
-    assert len(pd.read_csv(csv)) == 2 * len(METHODS) + 2, "one line a method and condition, and the degradations"

@@ -12,7 +12,10 @@ from bench.reports import faces, html, tables, text
 from bench.reports import pictures as pictures_of
 from made_reports import Links, picture, row
 
-QUICK = "Quick preset: small networks, short training; not comparable with published numbers."
+QUICK = (
+    "Quick preset: small networks, short training (1 model, 1,000 steps); 4 test faces; not comparable with published "
+    "numbers. Training time was limited to 3 s for all models together."
+)
 UNAVAILABLE = "AlexNet (alexnet_owt.pth) is not here; get it with: bench weights fetch alexnet"
 FAILED = "loss is not finite at step 4,\n100 % of 3 & 4 <b>"
 
@@ -110,28 +113,6 @@ def test_a_table_has_a_row_a_method_and_says_why_values_are_missing(make_run):
     assert table.notes == [" ".join(FAILED.split())]
 
 
-def test_latex_escapes_marks_and_keeps_to_one_line_a_reason(make_run):
-    written = text.latex([make_run()], (folder := make_run("other")) / "tables")
-    assert [f.name for f in written] == ["jpeg_quality_30.tex", "real.tex"] and written[0].parent == folder / "tables"
-    tex = written[0].read_text()
-    lines = tex.splitlines()
-    assert lines[0] == "% " + QUICK and QUICK in lines[3], "the caption says it too: comments do not print"
-    assert r"edge\_net (width=8) & high-to-low & \textbf{21.00} {\scriptsize$\pm$0.50} & \textbf{29.0}" in tex
-    assert r"\underline{20.00}" in tex and r"--\textsuperscript{a}" in tex and r"alexnet\_owt.pth" in tex
-    assert r"not finite at step 4, 100 \% of 3 \& 4 \textless{}b\textgreater{}\par" in tex
-    assert r"Tested on jpeg{[}quality=30{]}" in tex
-    assert tex.count(r"\begin{") == tex.count(r"\end{") == 2
-    columns = re.search(r"tabular}\{(\w+)\}", tex).group(1)
-    body = [line for line in lines if line.endswith(r"\\")]
-    assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in body)
-
-
-def test_latex_escapes_every_special_character():
-    assert text.escape("a_b % & # $ {} ~ ^ \\") == (
-        r"a\_b \% \& \# \$ \{\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
-    )
-
-
 def test_markdown_and_csv_hold_the_same_values(make_run):
     run = make_run()
     (md,), (csv,) = text.markdown([run], run / "r.md"), text.csv([run], run / "r.csv")
@@ -153,9 +134,7 @@ def test_the_page_stands_alone_and_every_link_in_it_arrives(make_run):
 
 def test_the_first_line_of_the_page_says_quick_preset_and_budget(make_run):
     body = re.sub(r"<[^>]+>", "", page(make_run()).partition("<body>")[2]).strip()
-    small = "Quick preset: small networks, short training (1 model, 1,000 steps); 4 test faces; "
-    rest = "not comparable with published numbers. Training time was limited to 3 s for all models together."
-    assert body.splitlines()[0] == small + rest
+    assert body.splitlines()[0] == QUICK
     many = {"hr": {"source": "hr", "train": 9, "test": 1000, "size": "64x64", "fingerprint": "1"}}
     full = page(make_run("full", preset="paper", budget=None, data=many)).partition("<body>")[2]
     assert re.sub(r"<[^>]+>", "", full).strip().splitlines()[0] == "3 methods"
