@@ -64,7 +64,7 @@ class External(bench.Method):
     def build(self) -> None:
         self.fingerprint(self.params, self.scale)  # refuses what cannot be meant
 
-    def restore(self, given: bench.Inputs) -> list[np.ndarray | str]:
+    def restore_all(self, given: bench.Inputs) -> list[np.ndarray | str]:
         with tempfile.TemporaryDirectory(prefix="bench-external-") as folder:
             lr, sr = Path(folder) / "lr", Path(folder) / "sr"
             lr.mkdir()
@@ -77,7 +77,7 @@ class External(bench.Method):
     def infer(self, lr: Tensor) -> Tensor:
         """The same for a batch, as 8-bit files."""
         names = [f"{index:06d}" for index in range(len(lr))]
-        found = self.restore(bench.Inputs(names, list(to_uint8(lr).cpu().numpy()), "batch", lambda text: None))
+        found = self.restore_all(bench.Inputs(names, list(to_uint8(lr).cpu().numpy()), "batch", lambda text: None))
         if bad := next((image for image in found if isinstance(image, str)), None):
             raise CellFailed(bad)
         return to_float(torch.from_numpy(np.stack(found))).to(lr.device)  # type: ignore[arg-type]

@@ -55,7 +55,7 @@ class Images(bench.Method):
             raise bench.Unavailable(f"{folder}: {why} for the condition {condition}")
         return key_of({file.name: content_hash(file) for file in files})
 
-    def restore(self, given: bench.Inputs) -> list[np.ndarray | str]:
+    def restore_all(self, given: bench.Inputs) -> list[np.ndarray | str]:
         return matched(folder_of(self.params.dir, given.condition), given, self.scale, self.params.name)
 
     def infer(self, lr: Tensor) -> Tensor:

@@ -173,7 +173,7 @@ def _beside(found: list[Gallery], out: Path) -> None:
                 target = out.parent / f"{out.stem}-faces" / str(number) / f"{column.kind}-{one.columns.index(column)}"
                 for name in one.names:
                     if (column.root / f"{name}.png").is_file() and not (target / f"{name}.png").exists():
-                        link(column.root / f"{name}.png", target / f"{name}.png")
+                        copy(column.root / f"{name}.png", target / f"{name}.png")
                 column.root = target
 
 

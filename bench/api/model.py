@@ -167,7 +167,7 @@ class Method(Model):
         """(B, 3, h, w) -> (B, 3, h*scale, w*scale), both in [0, 1]."""
         raise NotImplementedError
 
-    def restore(self, given: Inputs) -> list[np.ndarray | str]:
+    def restore_all(self, given: Inputs) -> list[np.ndarray | str]:
         """Optional, in place of ``infer``: the restored faces in the order of the names, (3, H, W) uint8 each.
 
         A string is the reason why a face has none; that face is failed, the others count.

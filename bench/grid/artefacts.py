@@ -138,10 +138,10 @@ class Artefacts:
         lr = self.lr_of(self.condition(condition, method))
         model = self.load_model(method)
         assert isinstance(model, Method)
-        if type(model).restore is not Method.restore:
+        if type(model).restore_all is not Method.restore_all:
             notes: list[str] = []
             given = Inputs(lr.names, [image.copy() for image in lr.images()], folder_name(condition), notes.append)
-            write_restored(folder, lr.names, model.restore(given), notes)
+            write_restored(folder, lr.names, model.restore_all(given), notes)
         else:
             write_faces(folder, lr.names, apply(lambda x: checked(model.infer(x.clone()), x, method), lr, self.device))
         self.say(f"{method.label} on {condition}", f"{method.label} on {condition}")

@@ -67,7 +67,7 @@ def _with_files(grid: Plan) -> Plan:
     for method in grid.methods:
         cls = plugins.load("methods", method.name)
         mine = [condition for m, condition in grid.cells if m is method]
-        for condition in mine if cls.restore is not Method.restore else ():
+        for condition in mine if cls.restore_all is not Method.restore_all else ():
             try:
                 found = cls.fingerprint_under(method.params, folder_name(condition), folders)
                 grid.files[method.label, condition] = found
