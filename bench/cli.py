@@ -13,7 +13,7 @@ from typing import Any
 from bench import __version__, plugins
 from bench.commands.list import KINDS
 from bench.errors import BenchError
-from bench.grid.settings import CONDITIONS, PRESETS, duration
+from bench.grid.settings import CONDITIONS, PRESETS, duration, seeds
 
 
 class _Parser(argparse.ArgumentParser):
@@ -178,7 +178,14 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
         "--preset", default="quick", choices=PRESETS, help="; ".join(f"{k}: {v}" for k, v in PRESETS.items())
     )
     sub.add_argument("--budget", type=duration, metavar="TIME", help="wall time for all training together: 90s, 3m, 1h")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--seeds",
+        "--seed",
+        type=seeds,
+        default=(0,),
+        metavar="N",
+        help="of training: 0, or 0,1,2 or 0..4 for each; default: 0",
+    )
     sub.add_argument(
         "--condition-seed",
         type=int,

@@ -38,7 +38,7 @@ def command(
         if source != "embedded" and not Path(source).exists():
             raise UsageError(f"{source}: no such run or data; `embedded` are the embedded faces")
         hr = None if source == "embedded" else source
-        run = Run(Settings(methods=f"bicubic[scale={scale}]", conditions=conditions, hr=hr, lr=lr, seed=seed,
+        run = Run(Settings(methods=f"bicubic[scale={scale}]", conditions=conditions, hr=hr, lr=lr, seeds=(seed,),
                            preset=preset, device=device, metrics="psnr", out=str(out)), line)  # fmt: skip
     return write(run, out)
 
@@ -48,7 +48,7 @@ def write(run: Run, out: Path) -> int:
     needed = [r for r in run.plan.degraded.values() if r is not None and r.trains]
     for recipe in dict.fromkeys(run.plan.trained):
         if recipe in needed:
-            run.attempt(f"train {recipe.label}", partial(run.train, recipe))
+            run.attempt(f"train {recipe.unique}", partial(run.train, recipe))
     scales = sorted({m.scale for m in run.plan.methods})
     for (condition, scale), recipe in run.plan.degraded.items():
         place = folder_name(condition) if len(scales) == 1 else f"x{scale}/{folder_name(condition)}"
@@ -58,7 +58,7 @@ def write(run: Run, out: Path) -> int:
         (out / place).mkdir(parents=True, exist_ok=True)
         for name, image in zip(faces.names, faces.images(), strict=True):
             write_image(out / place / f"{folder_name(name)}.png", image)
-        write_json(out / place / "about.json", {"condition": condition, "scale": scale, "seed": run.settings.seed,
+        write_json(out / place / "about.json", {"condition": condition, "scale": scale, "seed": run.settings.condition_seed,
                                                 "faces": len(faces), "fingerprint": faces.fingerprint})  # fmt: skip
         print(f"{out / place}: {len(faces)} faces, {faces.extent}")
     for cell, reason in run.failed.items():

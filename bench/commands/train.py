@@ -22,7 +22,7 @@ def command(method: str, out: str, line: str, **options: Any) -> int:
         raise UsageError(next(iter(whole.failed.values())))
     whole.remember()
     for recipe in whole.plan.trained:
-        whole.attempt(f"train {recipe.label}", partial(whole.train, recipe))
+        whole.attempt(f"train {recipe.unique}", partial(whole.train, recipe))
     wanted = whole.plan.methods[0]
     if not wanted.trains:
         raise UsageError(f"{wanted.label} is not trained")

@@ -44,6 +44,7 @@ class Artefacts:
         self.shared: dict[Any, Any] = {}  # reference statistics of the metrics
         self.load_model = lru_cache(maxsize=4)(self._load_model)
         self.known = lru_cache(maxsize=256)(self._known)
+        self.broken: dict[str, str] = {}  # key of LR faces that could not be made -> reason
         self.computed = 0
         self.reasons = Reasons(None)
         self.log: Path | None = None  # where methods may write logs of their own, a folder each
@@ -59,7 +60,7 @@ class Artefacts:
         if recipe.trains:
             found = self.store.find("train", recipe.weights)
             if found is None:
-                raise CellFailed(self.failed.get(f"train {recipe.label}", f"{recipe.label} did not train"))
+                raise CellFailed(self.failed.get(f"train {recipe.unique}", f"{recipe.unique} did not train"))
             load_weights(model, found / (TUNED if recipe.tuned else "model.pt"))
         if isinstance(model, Method) and self.log:
             model.log = self.log / recipe.folder
@@ -74,7 +75,7 @@ class Artefacts:
         return [
             dataclasses.replace(
                 m.degradation,
-                label=f"{m.degradation.label} (tuned by {m.label})",
+                label=f"{m.degradation.label} (tuned by {m.unique})",
                 key=key_of("tuned", m.weights, m.degradation.key),
                 weights=m.weights,
                 tuned=True,
@@ -84,13 +85,14 @@ class Artefacts:
         ]
 
     def lr_of(self, recipe: Recipe | None) -> FaceSet:
-        """The LR test faces: degraded once with the run's seed and kept; the real ones for None."""
+        """The LR test faces: degraded once and kept; the real ones for None. Raises CellFailed where that failed."""
         if recipe is None:
             assert self.lr_test is not None
             return self.lr_test
-        folder = self.store.obtain(
-            "lr", self.lr_key(recipe), lambda f: self.make_lr(recipe, f), f"LR of {recipe.label}"
-        )
+        key = self.lr_key(recipe)
+        if key in self.broken:
+            raise CellFailed(self.broken[key])
+        folder = self.store.obtain("lr", key, lambda f: self.make_lr(recipe, f), f"LR of {recipe.unique}")
         return read_faces(folder, self.hr_test.names)
 
     def make_lr(self, recipe: Recipe, folder: Path) -> None:
@@ -124,12 +126,12 @@ class Artefacts:
         """The folder of the restored faces."""
         if (method.label, condition) in self.plan.lacking:
             raise CellFailed(self.plan.lacking[method.label, condition])
-        key, name = self.sr_key(method, condition), f"{method.label} on {condition}"
+        key, name = self.sr_key(method, condition), f"{method.unique} on {condition}"
         recipe = self.condition(condition, method)
-        see = {"method": f"model {method.label}", "LR": f"{condition} x{method.scale}"}
+        see = {"method": f"model {method.unique}", "LR": f"{condition} x{method.scale}"}
         self.reasons.depends(name, self.of_sr(method, condition), see)
         if recipe:
-            see = {"degradation": f"model {recipe.label}"}
+            see = {"degradation": f"model {recipe.unique}"}
             self.reasons.depends(f"{condition} x{method.scale}", self.of_lr(recipe), see)
         return self.store.obtain("sr", key, lambda folder: self.make_sr(method, condition, folder), name)
 
@@ -144,11 +146,11 @@ class Artefacts:
             write_restored(folder, lr.names, model.restore_all(given), notes)
         else:
             write_faces(folder, lr.names, apply(lambda x: checked(model.infer(x.clone()), x, method), lr, self.device))
-        self.say(f"{method.label} on {condition}", f"{method.label} on {condition}")
+        self.say(f"{method.unique} on {condition}", f"{method.unique} on {condition}")
 
     def finished_sr(self, method: Recipe, condition: str) -> Path | None:
         """The same, where the cell did not fail."""
-        if f"{method.label} on {condition}" in self.failed:
+        if f"{method.unique} on {condition}" in self.failed:
             return None
         return self.sr_of(method, condition)
 

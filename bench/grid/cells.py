@@ -37,12 +37,15 @@ class Cells:
         self.unavailable: dict[str, str] = {}
         self.notes: list[str] = []  # what a reader of the results must know of single cells
         self.measured: dict[str, dict[str, Any]] = {}
+        self.lacking: dict[str, tuple[str, str]] = {}  # metric of a cell -> status and reason, where it has no value
+        self.shows = True  # whether pictures go to the run's folder
 
     def rows(self, method: Recipe, condition: str) -> Rows:
         """All metrics of one method under one condition."""
         head = self.head(method, condition)
-        name = f"{method.label} on {condition}"
-        folder = self.attempt(name, partial(self.artefacts.sr_of, method, condition))
+        name = f"{method.unique} on {condition}"
+        work = partial(self.artefacts.sr_of, method, condition)
+        folder = None if name in self.failed else self.attempt(name, work)
         measures = [m for m in self.plan.measures if m.metric.about == "sr"]
         if folder is None:
             failed = {"status": "failed", "reason": self.failed[name]}
@@ -71,19 +74,15 @@ class Cells:
             rows += self.score(m, head, f"{m.label} of {name}", key, outputs, place)
         return rows
 
-    def degradation_rows(self) -> Rows:
-        """Metrics of LR faces against the real LR: once for each condition and each learned degradation, no method."""
-        learned = {r.label: r for r in self.plan.trained if r.kind == "degradations"}
-        learned |= {r.label: r for r in self.artefacts.tuned()}
-        known = {label: recipe for (label, _), recipe in self.plan.degraded.items() if recipe is not None}
-        rows: Rows = []
-        for label, recipe in {**known, **learned}.items():
-            key, given = self.artefacts.lr_key(recipe), partial(self.artefacts.lr_outputs, recipe)
-            for measure in self.plan.measures:
-                if measure.metric.about == "lr":
-                    name = f"{measure.label} of {label}"
-                    rows += self.score(measure, self.head(None, label), name, key, given)
-        return rows
+    def degradation_rows(self, label: str, recipe: Recipe) -> Rows:
+        """Metrics of a degradation's LR faces against the real LR, no method."""
+        key, given = self.artefacts.lr_key(recipe), partial(self.artefacts.lr_outputs, recipe)
+        head, called = self.head(None, label), f"{label},seed={recipe.seed}" if recipe.several else label
+        head["seed"] = recipe.seed
+        return [
+            row for measure in self.plan.measures if measure.metric.about == "lr"
+            for row in self.score(measure, head, f"{measure.label} of {called}", key, given)
+        ]  # fmt: skip
 
     def method_rows(self, method: Recipe) -> Rows:
         """Metrics of a method itself, whatever it is tested on."""
@@ -91,7 +90,7 @@ class Cells:
         rows: Rows = []
         for measure in self.plan.measures:
             if measure.metric.about == "method":
-                name = f"{measure.label} of {method.label}"
+                name = f"{measure.label} of {method.unique}"
                 rows += self.score(measure, self.head(method, ""), name, key, given, method.folder)
         return rows
 
@@ -102,7 +101,7 @@ class Cells:
             "variant": method.variant if method else "",
             "degradation": method.degradation.label if method and method.degradation else ("" if method else condition),
             "condition": condition,
-            "seed": self.settings.seed,
+            "seed": method.seed if method else self.settings.seeds[0],
         }
 
     def place(self, method: Recipe, condition: str) -> str:
@@ -122,6 +121,9 @@ class Cells:
         base = {**head, "metric": measure.label, "direction": measure.metric.direction}
         if measure.label in self.unavailable:
             return [{**base, "status": "unavailable", "reason": self.unavailable[measure.label]}]
+        if name in self.lacking:
+            status, reason = self.lacking[name]
+            return [{**base, "status": status, "reason": reason}]
         try:
             kept = self.kept(measure, name, key, outputs, place)
         except Exception as error:
@@ -130,6 +132,7 @@ class Cells:
                 self.unavailable[measure.label] = reason
             if status == "failed":
                 self.failed[name] = reason
+            self.lacking[name] = status, reason
             return [{**base, "status": status, "reason": reason}]
         return labelled(base, kept["rows"], measure.label, kept["protocol"], seconds=kept["seconds"])
 
@@ -151,7 +154,8 @@ class Cells:
         kept: dict[str, Any] = json.loads((folder / "score.json").read_text(encoding="utf-8"))
         if kept.get("measured"):
             self.measured.setdefault(place, {})[measure.label] = kept["measured"]
-        show_files(folder / "figures", self.out / "figures" / folder_name(measure.label) / place, self.out)
+        if self.shows:
+            show_files(folder / "figures", self.out / "figures" / folder_name(measure.label) / place, self.out)
         return kept
 
     def of_score(self, measure: Measure) -> dict[str, Any]:

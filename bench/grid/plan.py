@@ -30,10 +30,10 @@ def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:
     wanted = expand("degradations", settings.degradations) if settings.degradations else []
     methods: list[Recipe] = []
     for spec in expand("methods", settings.methods):
-        if wanted and plugins.load("methods", spec.name).trains() and not spec.get("degradation"):
-            methods += [recipe("methods", spec, settings, data, degradation=d) for d in wanted]
-        else:
-            methods.append(recipe("methods", spec, settings, data))
+        trains = plugins.load("methods", spec.name).trains()
+        bases = wanted if wanted and trains and not spec.get("degradation") else [None]
+        seeds = settings.seeds if trains else settings.seeds[:1]
+        methods += [recipe("methods", spec, settings, data, degradation=d, seed=s) for d in bases for s in seeds]
     if not methods:
         raise UsageError("--methods names no method")
     for row in more:

@@ -39,6 +39,8 @@ class Recipe:
     called: str = ""  # the name that the user gave it
     only: tuple[str, ...] = ()  # the conditions that it is tested on; empty: all
     tuned: bool = False  # whether it is the degradation that the joint stage of the training ``weights`` left
+    seed: int = 0  # of its training
+    several: bool = False  # whether the run trains it with other seeds too
 
     @property
     def title(self) -> str:
@@ -63,9 +65,14 @@ class Recipe:
         vars(self).update({**state, "params": override(blank, state["params"], state["name"])})
 
     @property
+    def unique(self) -> str:
+        """The label, with the seed where that tells models apart."""
+        return f"{self.label},seed={self.seed}" if self.several else self.label
+
+    @property
     def folder(self) -> str:
-        """The label as a folder's name."""
-        return folder_name(self.label)
+        """What it is called, as a folder's name."""
+        return folder_name(self.unique)
 
 
 @dataclass(frozen=True)

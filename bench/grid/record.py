@@ -51,7 +51,7 @@ class Facts:
 
 def identity(facts: Facts) -> dict[str, Any]:
     """What the report shows of the settings, in sorted form: another spelling of the same command is the same."""
-    names = {"methods": [m.label for m in facts.plan.methods], "conditions": facts.plan.conditions}
+    names = {"methods": [m.unique for m in facts.plan.methods], "conditions": facts.plan.conditions}
     return {
         **command_settings(facts),
         **names,
@@ -81,7 +81,8 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "command": facts.command,
         "preset": facts.settings.preset,
         "budget": f"{facts.settings.budget:g} s" if facts.settings.budget else None,
-        "seed": facts.settings.seed,
+        "seed": facts.settings.seeds[0],
+        "seeds": list(facts.settings.seeds),
         "device": device_name(facts.device),
         "precision": facts.settings.precision,
         "settings": command_settings(facts),
@@ -137,7 +138,7 @@ def reproduction(settings: Settings) -> dict[str, Any] | None:
 
 def training_notes(facts: Facts) -> list[str]:
     """What trainings had to say, by the model's label."""
-    trained = ((r.label, facts.training.get(r.key) or {}) for r in facts.plan.trained)
+    trained = ((r.unique, facts.training.get(r.key) or {}) for r in facts.plan.trained)
     return [f"{label}: {note}" for label, training in trained for note in training.get("notes", [])]
 
 
@@ -145,6 +146,7 @@ def describe(facts: Facts, recipe: Recipe) -> dict[str, Any]:
     training = facts.training.get(recipe.key)
     return {
         "label": recipe.label,
+        "seed": recipe.seed,
         "name": recipe.title,
         "plugin": recipe.name,
         "variant": recipe.variant,

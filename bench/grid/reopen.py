@@ -13,7 +13,7 @@ from typing import Any
 from bench.core.files import folder_name, write_json
 from bench.core.spec import nearest, quote
 from bench.errors import UsageError
-from bench.grid.settings import Settings, duration
+from bench.grid.settings import Settings, duration, seeds
 
 LISTS = ("methods", "degradations", "conditions", "metrics")
 FIELDS = {f.name for f in dataclasses.fields(Settings)}
@@ -27,16 +27,18 @@ def options(file: Path) -> dict[str, Any]:
     """
     found = _parsed(file)
     if "settings" in found and "versions" in found:
-        found = {**{k: v for k, v in found["settings"].items() if k in FIELDS}, "plugin": found.get("plugins", [])}
+        found = {**{k: v for k, v in found["settings"].items() if k in FIELDS | {"seed"}}, "plugin": found.get("plugins", [])}
     given: dict[str, Any] = {}
     for key, value in found.items():
-        name = key.replace("-", "_")
+        name = "seeds" if key == "seed" else key.replace("-", "_")
         if name not in FIELDS | {"plugin"}:
             raise UsageError(f"{file}: no option {key!r}{nearest(name, FIELDS)}")
         if name in LISTS:
             value = _listed(value)
         elif name == "plugin":
             value = [value] if isinstance(value, str) else list(value)
+        elif name == "seeds":
+            value = tuple(value) if isinstance(value, list) else seeds(str(value))
         elif name == "budget" and isinstance(value, str):
             value = duration(value)
         given[name] = value

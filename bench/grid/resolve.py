@@ -88,18 +88,23 @@ def recipe(
     *,
     degradation: Spec | None = None,
     scale: int | None = None,
+    seed: int | None = None,
 ) -> Recipe:
-    """Resolve a model's name with options. ``degradation``: what a method trains on, unless its brackets say."""
+    """Resolve a model's name with options. ``degradation``: what a method trains on, unless its brackets say.
+
+    ``seed``: of training; without one, the first of the run.
+    """
     if settings.preset not in PRESETS:
         raise UsageError(f"--preset {settings.preset}{nearest(settings.preset, PRESETS)}")
     cls = plugins.load(kind, spec.name)
+    seed = settings.seeds[0] if seed is None else seed
     params = parameters(cls, spec, settings.preset)
     scale = scale or scale_of(cls, spec)
     base, trains = None, cls.trains()
     if kind == "methods" and trains:
         given = spec.get("degradation") or (str(degradation) if degradation else "")
         base_spec = parse(given or variant_of(cls, spec).get("degradation") or cls.default_degradation)
-        base = recipe("degradations", base_spec, settings, data, scale=scale)
+        base = recipe("degradations", base_spec, settings, data, scale=scale, seed=seed)
     elif spec.get("degradation"):
         raise UsageError(f"{spec.name} is not trained, so it takes no degradation")
     hr_size = data.hr_train.size
@@ -111,7 +116,7 @@ def recipe(
     training: dict[str, Any] = {}
     if trains:
         training = of_training(kind, spec.name, cls, params, scale) | {
-            "size of the training faces": hr_size, "training faces": data.train_fingerprint, "seed": settings.seed,
+            "size of the training faces": hr_size, "training faces": data.train_fingerprint, "seed": seed,
             "budget": settings.budget, "precision": settings.precision, "device": settings.device,
             "number of devices": settings.devices, "compile": settings.compile,
             "degradation": base.key if base else "", "version of the training loop": LOOP,
@@ -125,6 +130,7 @@ def recipe(
     return Recipe(
         kind, spec.name, str(called), ",".join(words), params, scale, hr_size, base, trains, key_of(depends),
         tuple(plugins.local_files()), key_of(training) if trains else "", training, depends, spec.label,
+        seed=seed if trains else settings.seeds[0], several=trains and len(settings.seeds) > 1,
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -14,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench import __version__, plugins, weights
 from bench.api.results import write_table
 from bench.core.device import resolve_device, resolve_precision
 from bench.core.files import copy, folder_name, prepare_folder, write_json
 from bench.core.hashing import content_hash, key_of
 from bench.core.locks import held
-from bench.core.progress import Progress
 from bench.core.store import Store, root_of
 from bench.errors import CellFailed, MissingWeights
 from bench.faces.faceset import FaceSet
@@ -38,24 +38,35 @@ from bench.grid.record import Facts, identity, record, sealed, up_to_date
 from bench.grid.reopen import added
 from bench.grid.reports import rendered
 from bench.grid.settings import CHECKPOINT_EVERY, Settings
+from bench.grid.tasks import Executor, Task, graph, in_order, shown_degradations
 from bench.training.loop import fit
 from bench.training.settings import TrainSettings
 
 
 class Run:
-    """One run of the grid: the data, the plan, the store, and what failed."""
+    """One run of the grid: the data, the plan, the store, and what failed.
 
-    def __init__(self, settings: Settings, command: str = "bench run") -> None:
+    ``device``: where it computes, where that is not this machine's to say. ``since``: with ``fresh``, when the run began.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        command: str = "bench run",
+        *,
+        device: torch.device | None = None,
+        since: float | None = None,
+    ) -> None:
         self.begin = time.monotonic()
         self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.command, self.out = command, Path(settings.out)
-        self.device = resolve_device(settings.device)
+        self.device = device or resolve_device(settings.device)
         # What "auto" stands for on this machine is part of every hash.
         precision = resolve_precision(settings.precision, self.device)
         self.settings = dataclasses.replace(settings, device=self.device.type, precision=precision)
         multiple = math.lcm(*plan.scales(settings))
         prepare_folder(self.out)
-        fresh = time.time() if settings.fresh else None
+        fresh = (since or time.time()) if settings.fresh else None
         self.store = Store(root_of(settings.store), fresh)
         self.data = load(settings.hr, settings.lr, multiple=multiple, strict=settings.strict, store=self.store)
         self.plan: Plan = plan.make(self.settings, self.data, added(self.out))
@@ -65,31 +76,25 @@ class Run:
         self.artefacts.log = self.out / "log"
         self.cells = Cells(self.artefacts, self.out, self.attempt)
         self.training: dict[str, dict[str, Any]] = {}  # recipe key -> training.json
+        self.rows: dict[str, list[dict[str, Any]]] = {}  # task -> its rows of results
         self.shown: set[str] = set()  # conditions whose LR is under images/
 
-    def go(self) -> int:
-        """Everything, alone in the run's folder; returns the exit code of the contract."""
+    def go(self, work: Executor = in_order) -> int:
+        """Everything, alone in the run's folder; returns the exit code of the contract. ``work`` does the tasks."""
         with held(self.out / ".lock", f"a run in {self.out}"), self.store.in_use():
             sweep(self.out)
-            return self.all()
+            return self.all(work)
 
-    def all(self) -> int:
+    def all(self, work: Executor) -> int:
         """Train, measure, report."""
         self.remember()
         self.check_weights()
-        for recipe in self.plan.trained:
-            self.attempt(f"train {recipe.label}", partial(self.train, recipe))
-        rows: list[dict[str, Any]] = []
-        cells = self.plan.cells
-        with contextlib.closing(Progress("measure", len(cells), quiet=self.settings.quiet, unit="cell")) as bar:
-            for done, (method, condition) in enumerate(cells, 1):
-                rows += self.cells.rows(method, condition)
-                self.show(method, condition)
-                bar.advance(done)
+        tasks = graph(self.artefacts)
+        work(self, tasks)
         self.show_truth()
-        for method in self.plan.methods:
-            rows += self.cells.method_rows(method)
-        rows += self.cells.degradation_rows()
+        rows = [row for task in tasks for row in self.rows.get(task.name, [])]
+        for recipe in self.artefacts.tuned():  # known only now that their methods have trained
+            rows += self.cells.degradation_rows(recipe.label, recipe)
         self.write(rows)
         for line in self.reasons.lines():
             self.say(f"computed again: {line}")
@@ -108,10 +113,10 @@ class Run:
         """What models and metrics depend on: the reasons where they are computed again."""
         recipes = [*self.plan.methods, *(r for r in self.plan.degraded.values() if r), *self.plan.trained]
         for recipe in recipes:
-            self.reasons.depends(f"model {recipe.label}", recipe.depends, {"training": f"train {recipe.label}"})
+            self.reasons.depends(f"model {recipe.unique}", recipe.depends, {"training": f"train {recipe.unique}"})
         for recipe in self.plan.trained:
-            base = {"degradation": f"model {recipe.degradation.label}"} if recipe.degradation else {}
-            self.reasons.depends(f"train {recipe.label}", recipe.training, base)
+            base = {"degradation": f"model {recipe.degradation.unique}"} if recipe.degradation else {}
+            self.reasons.depends(f"train {recipe.unique}", recipe.training, base)
         for measure in self.plan.measures:
             self.reasons.depends(f"metric {measure.label}", measure.depends)
 
@@ -123,6 +128,48 @@ class Run:
             self.failed.setdefault(cell, outcome(error, cell, self.out / "log" / "errors.txt")[1])
         return None
 
+    # ------------------------------------------------------------ tasks
+
+    def perform(self, task: Task) -> None:
+        """Do a task's work; what it makes is in the store then, and what failed is recorded."""
+        if task.kind == "train":
+            if task.cell not in self.failed:
+                self.attempt(task.cell, partial(self.obtain_weights, self.plan.trained[task.index]))
+        elif task.kind == "lr":
+            self.make_lr(task)
+        elif task.kind == "sr":
+            if task.cell not in self.failed:
+                method = self.plan.methods[task.index]
+                self.attempt(task.cell, partial(self.artefacts.sr_of, method, task.condition))
+        else:
+            self.rows[task.name] = self.measure(task)
+
+    def collect(self, task: Task) -> None:
+        """Take what a task has left in the store into the run's folder and its results."""
+        if task.kind == "train" and task.cell not in self.failed:
+            self.attempt(task.cell, partial(self.show_training, self.plan.trained[task.index]))
+        elif task.kind in ("score", "method", "degradation"):
+            if task.name not in self.rows:
+                self.rows[task.name] = self.measure(task)
+            if task.kind == "score":
+                self.show(self.plan.methods[task.index], task.condition)
+
+    def make_lr(self, task: Task) -> None:
+        """The LR faces of a condition; where that fails, every cell that needs them says why."""
+        recipe = self.plan.degraded[task.condition, task.scale]
+        try:
+            self.artefacts.lr_of(recipe)
+        except Exception as error:
+            self.artefacts.broken[task.key] = outcome(error, task.cell, self.out / "log" / "errors.txt")[1]
+
+    def measure(self, task: Task) -> list[dict[str, Any]]:
+        """The rows of a task: computed, or read from the store."""
+        if task.kind == "score":
+            return self.cells.rows(self.plan.methods[task.index], task.condition)
+        if task.kind == "method":
+            return self.cells.method_rows(self.plan.methods[task.index])
+        return self.cells.degradation_rows(task.condition, shown_degradations(self.plan)[task.condition, task.seed])
+
     def say(self, text: str) -> None:
         if not self.settings.quiet:
             print(text, file=sys.stderr, flush=True)
@@ -133,7 +180,7 @@ class Run:
         """Name the pretrained files that trainings lack before any of them starts."""
         for recipe in self.plan.trained:
             if not self.store.has("train", recipe.weights):
-                cell = f"train {recipe.label}"
+                cell = f"train {recipe.unique}"
                 try:
                     for name in recipe.build().required_weights():
                         weights.path(name)
@@ -144,14 +191,22 @@ class Run:
                     self.failed[cell] = outcome(error, recipe.label, self.out / "log" / "errors.txt")[1]
 
     def train(self, recipe: Recipe) -> None:
+        """One model, and what the run's folder shows of it."""
+        if f"train {recipe.unique}" not in self.failed:
+            self.obtain_weights(recipe)
+            self.show_training(recipe)
+
+    def obtain_weights(self, recipe: Recipe) -> None:
         """One model, from the store where it is there."""
-        if f"train {recipe.label}" in self.failed:
-            return
         base = recipe.degradation
         if base and base.trains and not self.store.has("train", base.weights):
             raise CellFailed(f"its degradation {base.label} did not train")
         fill = partial(self.make_weights, recipe)
-        folder = self.store.obtain("train", recipe.weights, fill, f"training of {recipe.label}")
+        self.store.obtain("train", recipe.weights, fill, f"training of {recipe.unique}")
+
+    def show_training(self, recipe: Recipe) -> None:
+        """How it was trained, and its checkpoint."""
+        folder, base = self.store.path("train", recipe.weights), recipe.degradation
         self.training[recipe.key] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         show_weights(folder, recipe, self.out / "checkpoints" / f"{recipe.folder}.pt")
         if (folder / TUNED).exists() and base:
@@ -160,10 +215,10 @@ class Run:
     def make_weights(self, recipe: Recipe, folder: Path) -> None:
         """Train, going on from the checkpoint of an earlier try."""
         s, base = self.settings, recipe.degradation
-        if reason := self.reasons.why(f"train {recipe.label}"):
-            self.say(f"training again: {recipe.label}: {reason}")
+        if reason := self.reasons.why(f"train {recipe.unique}"):
+            self.say(f"training again: {recipe.unique}: {reason}")
         checkpoint = self.store.root / "partial" / f"{recipe.weights}.pt"
-        if s.fresh:
+        if self.store.fresh and checkpoint.exists() and checkpoint.stat().st_mtime < self.store.fresh:
             checkpoint.unlink(missing_ok=True)
         trained_base = self.store.path("train", base.weights) / "model.pt" if base and base.trains else None
         share = s.budget / self.plan.trainings if s.budget else None
@@ -171,17 +226,17 @@ class Run:
         result = fit(
             partial(for_training, recipe, trained_base),
             self.data,
-            TrainSettings(s.device, s.devices, s.precision, s.seed, share, s.compile, every),
+            TrainSettings(s.device, s.devices, s.precision, recipe.seed, share, s.compile, every),
             checkpoint=checkpoint,
             kept=self.store,
             log=self.out / "log" / recipe.folder,
-            label=recipe.label,
+            label=recipe.unique,
             quiet=s.quiet,
         )
         save_model(folder, recipe, result)
         checkpoint.unlink(missing_ok=True)
         self.artefacts.computed += 1
-        how = f"trained {recipe.label}: {result['steps']} steps" if result["stages"] else f"fitted {recipe.label}"
+        how = f"trained {recipe.unique}: {result['steps']} steps" if result["stages"] else f"fitted {recipe.unique}"
         self.say(f"{how} in {result['seconds']:.0f} s")
 
     # ------------------------------------------------------------ the run's folder

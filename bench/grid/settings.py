@@ -30,7 +30,7 @@ class Settings:
     lr: str | None = None
     preset: str = "quick"
     budget: float | None = None  # seconds of training, all models together
-    seed: int = 0  # of training
+    seeds: tuple[int, ...] = (0,)  # of training: all that trains is trained with each
     condition_seed: int = 0  # of test conditions and metrics: runs of several training seeds see the same LR
     device: str = "auto"
     devices: int = 1
@@ -42,6 +42,17 @@ class Settings:
     strict: bool = False
     checkpoint_every: int = 0  # steps; 0: the preset's
     quiet: bool = False
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """``0``, ``0,1,2`` or ``0..4``, which is 0,1,2,3,4."""
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", part.strip())
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise UsageError(f"--seeds {text}: write whole numbers from 0 on, as in 0,1,2 or 0..4")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(found))
 
 
 def duration(text: str) -> float:

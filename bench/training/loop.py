@@ -21,6 +21,7 @@ from bench.core.store import Store
 from bench.errors import Interrupted, TrainingFailed
 from bench.faces.faceset import Data
 from bench.training.averages import Averages
+from bench.training.processes import OnThisMachine
 from bench.training.sampler import samplers
 from bench.training.settings import TrainSettings
 from bench.training.step import FabricStep
@@ -52,6 +53,7 @@ def fit(
         devices=settings.devices,
         precision=precision,  # type: ignore[arg-type]
         strategy="ddp_spawn" if settings.devices > 1 else "auto",
+        plugins=[OnThisMachine()],
     )
     work = partial(
         _fit, build=build, data=data, settings=settings, checkpoint=checkpoint,

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -216,9 +217,35 @@ def test_a_signal_writes_a_checkpoint_and_the_next_run_goes_on(folders, plugin, 
     assert done.returncode == 0 and "trained tiny" in done.stderr
 
 
-def test_two_processes_train_as_one(folders, plugin, tmp_path):
+@pytest.fixture
+def inside_a_job(tmp_path, monkeypatch):
+    """The variables of a Slurm job of two tasks, and srun on the path."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    slurm = {
+        "SLURM_NTASKS": "2",
+        "SLURM_JOB_NAME": "grid",
+        "SLURM_PROCID": "1",
+        "SLURM_LOCALID": "1",
+        "SLURM_NODEID": "1",
+    }
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_variables_of_a_surrounding_job_do_not_disturb(run, inside_a_job):
+    code, _, err = run("tiny", "--metrics", "mae")
+    assert code == 0 and "trained tiny" in err, err
+    assert "srun" not in err, "a warning at every training"
+
+
+def test_two_processes_train_as_one(inside_a_job, folders, plugin, tmp_path, monkeypatch):
     if not torch.distributed.is_available():
         pytest.skip("this torch has no torch.distributed")
+    for name, value in {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": "1"}.items():  # of a launcher
+        monkeypatch.setenv(name, value)
     arguments = [*command(tmp_path / "out", *folders, plugin), "--devices", "2", "--precision", "fp32"]
     arguments[arguments.index("bicubic,tiny[steps=600]")] = "tiny[steps=20]"
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=240)

@@ -1,0 +1,119 @@
+"""The plan as a graph of tasks: each leaves something in the store, and names the tasks that it builds on."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bench.core.hashing import key_of
+from bench.core.progress import Progress
+from bench.grid.artefacts import Artefacts
+from bench.grid.recipe import Plan, Recipe
+
+# train: one model; lr: the LR faces of a condition; sr: restored faces of a method under a condition; score: every metric of
+# these; method: metrics of a method itself; degradation: metrics of LR faces
+KINDS = ("train", "lr", "sr", "score", "method", "degradation")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A unit of work. Small and picklable: who works on it makes the same plan of the run's settings, and finds it there.
+
+    ``key``: of all that it computes; a process that arrives at another key has other code or data, and must not go on.
+    ``cell``: what failures call it. ``needs``: names of the tasks whose artefacts it reads, all of them before it.
+    """
+
+    kind: str
+    cell: str
+    key: str
+    needs: tuple[str, ...] = ()
+    index: int = -1  # of the model among Plan.trained (train), of the method among Plan.methods
+    condition: str = ""
+    scale: int = 0
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}: {self.cell}"
+
+
+@dataclass
+class Done:
+    """What became of a task, beside what it left in the store."""
+
+    failed: dict[str, str] = field(default_factory=dict)  # cell -> reason
+    unavailable: dict[str, str] = field(default_factory=dict)  # metric -> reason
+    lacking: dict[str, tuple[str, str]] = field(default_factory=dict)  # metric of a cell -> status and reason
+    broken: dict[str, str] = field(default_factory=dict)  # key of LR faces -> reason
+    again: list[tuple[str, str]] = field(default_factory=list)  # what was computed again, and why
+    entries: list[tuple[str, str]] = field(default_factory=list)  # of the store, made anew
+    computed: int = 0  # how much was computed
+    seconds: float = 0.0
+    where: str = ""
+
+
+class Executor(Protocol):
+    """Works on tasks, each after those that it needs, and has the run collect every one that is done."""
+
+    def __call__(self, run: Any, tasks: list[Task]) -> None: ...
+
+
+def graph(artefacts: Artefacts) -> list[Task]:
+    """Every task of the plan, each after those that it needs; what seeds and methods share is there once."""
+    plan = artefacts.plan
+    found: dict[str, Task] = {}
+
+    def add(kind: str, cell: str, key: str, needs: list[str], **about: Any) -> str:
+        task = Task(kind, cell, key, tuple(n for n in dict.fromkeys(needs) if n), **about)
+        return found.setdefault(task.name, task).name
+
+    measures = [m.key for m in plan.measures]
+    lr_names: dict[str, str] = {}  # key of LR faces -> task
+    for index, recipe in enumerate(plan.trained):
+        add("train", f"train {recipe.unique}", recipe.weights, [_training(recipe.degradation)], index=index)
+    for (condition, scale), recipe in plan.degraded.items():
+        if recipe is not None:
+            key = artefacts.lr_key(recipe)
+            needs = [_training(recipe)]
+            lr_names[key] = add("lr", f"LR of {condition} x{scale}", key, needs, condition=condition, scale=scale)
+    versions = [_training(r) for r in plan.versions]
+    places = {id(method): index for index, method in enumerate(plan.methods)}
+    for method, condition in plan.cells:
+        cell, key, index = f"{method.unique} on {condition}", artefacts.sr_key(method, condition), places[id(method)]
+        lr = lr_names.get(artefacts.lr_key(plan.degraded[condition, method.scale]), "")
+        sr = add("sr", cell, key, [_training(method), lr], index=index, condition=condition)
+        add("score", cell, key_of(key, measures), [sr, *versions], index=index, condition=condition)
+    for index, method in enumerate(plan.methods):
+        add("method", method.unique, key_of(method.key, measures), [_training(method), *versions], index=index)
+    for (label, seed), recipe in shown_degradations(plan).items():
+        key = artefacts.lr_key(recipe)
+        needs = [lr_names.get(key) or _training(recipe), *versions]
+        cell = f"LR of {label},seed={seed}" if recipe.several else f"LR of {label}"
+        add("degradation", cell, key_of(key, measures), needs, condition=label, seed=seed)
+    return list(found.values())
+
+
+def _training(recipe: Recipe | None) -> str:
+    """The name of the task that trains it; empty for what is not trained."""
+    return f"train: train {recipe.unique}" if recipe and recipe.trains else ""
+
+
+def shown_degradations(plan: Plan) -> dict[tuple[str, int], Recipe]:
+    """The degradations whose LR is measured itself, by label and seed: those behind conditions, and the learned ones."""
+    known = {(label, r.seed): r for (label, _), r in plan.degraded.items() if r is not None}
+    return {**known, **{(r.label, r.seed): r for r in plan.trained if r.kind == "degradations"}}
+
+
+def in_order(run: Any, tasks: list[Task]) -> None:
+    """Here, one after the other: the executor of a run that names no other."""
+    trainings = [task for task in tasks if task.kind == "train"]
+    for task in trainings:
+        run.perform(task)
+        run.collect(task)
+    rest = [task for task in tasks if task.kind != "train"]
+    with closing(Progress("measure", len(rest), quiet=run.settings.quiet, unit="task")) as bar:
+        for done, task in enumerate(rest, 1):
+            run.perform(task)
+            run.collect(task)
+            bar.advance(done)
