@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.api.results import read_table
-from bench.core.files import folder_name, link
+from bench.core.files import copy, folder_name
 
 from .pictures import SIDE, embedded, small_copy
 from .tables import COMPETITOR, facts, headline, split
