@@ -85,8 +85,8 @@ def _pictures(folder: Path, record: dict[str, Any], condition: str, run: str, ro
     place = folder_name(condition)
     columns = [Column("LR", "lr", folder / "images" / "lr" / place)]
     for model in record["methods"]:
-        names = (model.get("name", model["label"]), model.get("variant", ""), model["degradation"])
-        key = (run, record["faces"], *map(str, names))
+        called = (model.get("name", model["label"]), model.get("variant", ""), model["degradation"])
+        key = (run, record["faces"], *map(str, called))
         columns.append(Column(model["label"], "method", folder / "images" / model["images"] / place, key))
     if truth_is_known(condition, record, rows):
         columns.append(Column("HR, truth", "hr", folder / "images" / "hr"))

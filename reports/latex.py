@@ -90,7 +90,7 @@ def _escaped(char: str) -> str:
         if size == "CAPITAL" and letter_ in LATIN_CAPITALS:
             return LATIN_CAPITALS[letter_]
         return rf"$\{letter_.lower() if size == 'SMALL' else letter_.capitalize()}$"
-    base, *marks_ = unicodedata.normalize("NFD", char)
+    base, *marks_ = list(unicodedata.normalize("NFD", char))
     if len(marks_) == 1 and marks_[0] in ACCENTS and base.isascii():
         return rf"\{ACCENTS[marks_[0]]}{{{base}}}"
     return f"U+{ord(char):04X}"

@@ -100,9 +100,11 @@ def _arranged(table: Table, layout: dict[str, Any]) -> Table:
     if table.kind in ("agreement",):
         return table
     rows, columns = list(table.rows), list(range(len(table.columns)))
-    if (patterns := layout.get("methods")) and table.kind != "degradations":
+    patterns: list[str] = layout.get("methods", [])
+    if patterns and table.kind != "degradations":
         rows = sorted((r for r in rows if _place(_names(r), patterns) >= 0), key=lambda r: _place(_names(r), patterns))
-    if (patterns := layout.get("metrics")) and table.kind in ("results", "ranks", "consistency", "smoothness"):
+    patterns = layout.get("metrics", [])
+    if patterns and table.kind in ("results", "ranks", "consistency", "smoothness"):
         places = {i: _place(_titles(table.columns[i]), patterns) for i in columns}
         columns = sorted((i for i in columns if places[i] >= 0), key=lambda i: places[i])
     names, digits = layout.get("names", {}), layout.get("decimals", {})

@@ -35,19 +35,19 @@ def overview(tables: list[Table]) -> Overview | None:
     """Fidelity under each synthetic condition, quality on real LR, consistency and size of every method."""
     results = [t for t in tables if t.kind == "results"]
     synthetic, real = [t for t in results if t.condition != "real"], [t for t in results if t.condition == "real"]
-    groups = []
+    groups: list[Any] = []
     for name in [first(synthetic, DISTORTION), first(synthetic, PERCEPTION[:2])]:
         if name and not (groups and len(synthetic) > 2):
-            some = [(t, _find(t, name)) for t in synthetic[:CONDITIONS]]
+            some = [(t, find_column(t, name)) for t in synthetic[:CONDITIONS]]
             title = next(t.columns[i].title for t, i in some if i is not None)
             groups.append(Group(f"{title} on", [(t.condition or "all faces", t, i) for t, i in some if i is not None]))
     for table in real:
-        found = [i for name in REAL if (i := _find(table, name)) is not None]
+        found = [i for name in REAL if (i := find_column(table, name)) is not None]
         found = found or [i for i, c in enumerate(table.columns) if not split(c.metric)[2]]
         if found := found[:OF_REAL]:
             groups.append(Group("Real LR", [(table.columns[i].title, table, i) for i in found]))
     for table in (real or synthetic)[:1]:
-        if (i := _find(table, "consistency")) is not None:
+        if (i := find_column(table, "consistency")) is not None:
             groups.append(Group("Stable?", [(table.columns[i].title, table, i)]))
     for table in (t for t in tables if t.kind == "cost"):
         groups.append(Group("Size", [("Parameters", table, 0)]))
@@ -60,10 +60,10 @@ def overview(tables: list[Table]) -> Overview | None:
 
 def first(tables: list[Table], names: tuple[str, ...]) -> str:
     """The first of the metrics that any table has a value of."""
-    return next((n for n in names if any(_find(t, n) is not None for t in tables)), "")
+    return next((n for n in names if any(find_column(t, n) is not None for t in tables)), "")
 
 
-def _find(table: Table, name: str) -> int | None:
+def find_column(table: Table, name: str) -> int | None:
     """The column of a metric, without a part, that has values."""
     return next((i for i, c in enumerate(table.columns) if split(c.metric)[0] == name and not split(c.metric)[2]
                  and any(r.cells[i].value is not None for r in table.rows)), None)  # fmt: skip
@@ -78,9 +78,11 @@ def planes(tables: list[Table], colours: dict[str, int]) -> dict[str, list[dict[
     made: dict[str, list[dict[str, Any]]] = {}
     names = line_names(tables)
     for table in (t for t in tables if t.kind == "results"):
-        x = next((i for n in DISTORTION if (i := _find(table, n)) is not None), None)
-        ys = [i for n in PERCEPTION if (i := _find(table, n)) is not None]
-        for y in ys[:2] if x is not None else []:
+        x = next((i for n in DISTORTION if (i := find_column(table, n)) is not None), None)
+        ys = [i for n in PERCEPTION if (i := find_column(table, n)) is not None]
+        if x is None:
+            continue
+        for y in ys[:2]:
             points = [(r.cells[x].value, r.cells[y].value) for r in table.rows]
             drawn = _drawn(table, table.columns[x], table.columns[y], colours, names, points)
             made.setdefault(table.condition, []).append(drawn)
@@ -95,7 +97,7 @@ def prices(tables: list[Table], colours: dict[str, int]) -> list[dict[str, Any]]
         known = {r.key: r.cells for r in cost.rows}
         for table in (t for t in tables if t.kind == "results"):
             wanted = (*PERCEPTION, *DISTORTION) if table.condition == "real" else (*DISTORTION, *PERCEPTION)
-            y = next((i for n in wanted if (i := _find(table, n)) is not None), None)
+            y = next((i for n in wanted if (i := find_column(table, n)) is not None), None)
             if y is None:
                 continue
             points = [(known[r.key][1].value if len(known.get(r.key, ())) > 1 else None, r.cells[y].value)

@@ -14,12 +14,12 @@ from . import consistency, faces
 from .contents import Contents, contents
 from .figures import COLOURS, DASHES
 from .layout import arrange, checked
-from .overview import DISTORTION, PERCEPTION, _find, first
+from .overview import DISTORTION, PERCEPTION, find_column, first
 from .tables import Table
 
 WIDTH = {1: 3.5, 2: 7.16}  # inches of one and of two columns, as most two-column styles have them
-STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
-         "font.family": "serif", "mathtext.fontset": "dejavuserif", "axes.spines.top": False, "axes.spines.right": False,
+STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
+         "legend.fontsize": 7, "font.family": "serif", "mathtext.fontset": "dejavuserif", "axes.spines.top": False, "axes.spines.right": False,
          "axes.linewidth": 0.6, "lines.linewidth": 1.1, "pdf.fonttype": 42, "svg.fonttype": "none", "savefig.dpi": 300,
          "axes.unicode_minus": False, "text.parse_math": False}  # fmt: skip
 KINDS = ("pdf", "png", "svg")
@@ -207,7 +207,7 @@ def plane(
     plt: Any, table: Table, x: str, y: str, names: dict[tuple[str, ...], str], styles: dict[str, int], width: float
 ) -> Any:
     """Perception against distortion (Blau and Michaeli 2018): the lower left corner is the best of both."""
-    i, j = _find(table, x), _find(table, y)
+    i, j = find_column(table, x), find_column(table, y)
     assert i is not None and j is not None
     size = min(width, WIDTH[1])
     figure, axis = plt.subplots(figsize=(size, size * 0.8))
@@ -220,7 +220,8 @@ def plane(
         axis.plot(across, up, **how)
         axis.annotate(_short(row.label, 24), (across, up), textcoords="offset points", xytext=(5, 3), fontsize=6.5)
     for column, label, set_label, invert in (
-        (table.columns[i], "distortion", axis.set_xlabel, axis.invert_xaxis), (table.columns[j], "perception", axis.set_ylabel, axis.invert_yaxis),
+        (table.columns[i], "distortion", axis.set_xlabel, axis.invert_xaxis),
+        (table.columns[j], "perception", axis.set_ylabel, axis.invert_yaxis),
     ):  # fmt: skip
         set_label(f"{column.title} ({label})")
         if column.direction == "higher":

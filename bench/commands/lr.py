@@ -50,9 +50,9 @@ def write(run: Run, out: Path) -> int:
         if recipe in needed:
             run.attempt(f"train {recipe.unique}", partial(run.train, recipe))
     scales = sorted({m.scale for m in run.plan.methods})
-    for (condition, scale), recipe in run.plan.degraded.items():
+    for (condition, scale), degradation in run.plan.degraded.items():
         place = folder_name(condition) if len(scales) == 1 else f"x{scale}/{folder_name(condition)}"
-        faces = run.attempt(f"LR of {condition}", partial(run.artefacts.lr_of, recipe))
+        faces = run.attempt(f"LR of {condition}", partial(run.artefacts.lr_of, degradation))
         if faces is None:
             continue
         (out / place).mkdir(parents=True, exist_ok=True)

@@ -33,8 +33,8 @@ def resolve_precision(name: str, device: torch.device) -> str:
 def has_bf16(device: torch.device) -> bool:
     """Whether the device computes in bf16 itself, and not by way of float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

@@ -83,10 +83,11 @@ def _read(
         listing = [[[str(f), *_signature(f)] for f in files] for files in splits]
         folder = store.obtain("faces", key_of(what, multiple, READER, listing), read, f"the {what} faces of {source}")
         bad: list[str] = []
-        sets = list(unpack(folder / PACKED, source, skipped=bad))
+        sets = unpack(folder / PACKED, source, skipped=bad)
     else:
         read()
-        *sets, bad = found
+        *both, bad = found
+        sets = tuple(both)
     if bad and strict:
         raise UsageError(f"{bad[0]} (--strict)")
     if bad:

@@ -27,7 +27,10 @@ def options(file: Path) -> dict[str, Any]:
     """
     found = _parsed(file)
     if "settings" in found and "versions" in found:
-        found = {**{k: v for k, v in found["settings"].items() if k in FIELDS | {"seed"}}, "plugin": found.get("plugins", [])}
+        found = {
+            **{k: v for k, v in found["settings"].items() if k in FIELDS | {"seed"}},
+            "plugin": found.get("plugins", []),
+        }
     given: dict[str, Any] = {}
     for key, value in found.items():
         name = "seeds" if key == "seed" else key.replace("-", "_")

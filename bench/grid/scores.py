@@ -50,7 +50,7 @@ def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[st
 def own(outputs: Outputs) -> Outputs:
     """The same for one metric alone: what it writes to its arrays and lists reaches no other. Reference sets are read-only."""
     given = {name: getattr(outputs, name) for name in ("sr", "lr", "hr", "reference_hr", "reference_lr")}
-    mine = {
+    mine: dict[str, Any] = {
         name: list(images) if name.startswith("reference") else [image.copy() for image in images]
         for name, images in given.items()
         if images is not None

@@ -70,8 +70,8 @@ def graph(artefacts: Artefacts) -> list[Task]:
 
     measures = [m.key for m in plan.measures]
     lr_names: dict[str, str] = {}  # key of LR faces -> task
-    for index, recipe in enumerate(plan.trained):
-        add("train", f"train {recipe.unique}", recipe.weights, [_training(recipe.degradation)], index=index)
+    for index, trained in enumerate(plan.trained):
+        add("train", f"train {trained.unique}", trained.weights, [_training(trained.degradation)], index=index)
     for (condition, scale), recipe in plan.degraded.items():
         if recipe is not None:
             key = artefacts.lr_key(recipe)

@@ -90,7 +90,7 @@ def correlations(votes: Votes, run: Path, condition: str, record: dict[str, Any]
     table = table[(table["status"] == "ok") & (table["condition"] == condition) & (table["method"] != "")]
     keys = {(str(m.get("name", m["label"])), str(m.get("variant", "")), str(m["degradation"])): m["label"]
             for m in record["methods"]}  # fmt: skip
-    labels = [keys.get(key) for key in zip(table["method"], table["variant"], table["degradation"], strict=True)]
+    labels = [keys.get(key, "") for key in zip(table["method"], table["variant"], table["degradation"], strict=True)]
     table = table.assign(label=labels)
     table = table[table["label"].isin(votes.methods)]
     mor = np.nanmean(votes.ranks, axis=(0, 1))

@@ -84,7 +84,8 @@ def _answers(file: Path, key: dict[str, Any]) -> tuple[str, dict[str, list[str]]
     given: dict[str, list[str]] = {}
     failed = 0
     for answer in votes["answers"]:
-        image, ranking = (answer.get("image"), answer.get("ranking")) if isinstance(answer, dict) else (None, None)
+        about = answer if isinstance(answer, dict) else {}
+        image, ranking = str(about.get("image")), about.get("ranking")
         if image in key["checks"]:
             best, worst = key["checks"][image]
             failed += not (isinstance(ranking, list) and ranking and ranking[0] == best and ranking[-1] == worst)

@@ -110,10 +110,11 @@ def people() -> tuple[np.ndarray, np.ndarray]:
 
 
 def parameters_are_frozen(subject: Subject) -> None:
-    params = subject.cls.Params
-    if not dataclasses.is_dataclass(params):
+    params: Any = subject.cls.Params
+    how = getattr(params, "__dataclass_params__", None)
+    if how is None or not dataclasses.is_dataclass(params):
         raise Broken("Params to be a frozen dataclass", "a class that is no dataclass", "Params")
-    if not params.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if not how.frozen:
         raise Broken("Params to be frozen", "@dataclass without frozen=True", "Params")
 
 
@@ -250,7 +251,7 @@ def random_numbers_of_others(subject: Subject) -> None:
 @contextmanager
 def untouched(member: str) -> Iterator[None]:
     def states() -> dict[str, Any]:
-        named = np.random.get_state()  # noqa: NPY002 (the state of others is what is asked about)
+        named: Any = np.random.get_state()  # noqa: NPY002 (the state of others is what is asked about)
         return {
             "torch": torch.get_rng_state().tolist(),
             "numpy": (named[1].tolist(), named[2]),

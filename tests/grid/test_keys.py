@@ -143,6 +143,9 @@ def newer(package: str, monkeypatch) -> None:
     monkeypatch.setattr("bench.grid.resolve.version", lambda name: "99" if name == package else found(name))
 
 
+TRAINED, TESTED, RESTORED = {"training", "restored", "scores"}, {"LR", "restored", "scores"}, {"restored", "scores"}
+BLACK = np.zeros((3, 32, 32), np.uint8)
+WORDS = (("someone", "else"), ('"width": 8', '"width": 9'), ('"MAE"', '"mae"'))
 # you change -> recomputed (besides what follows from it)
 ROWS = {
     "nothing": (lambda m: {}, set()),
@@ -150,28 +153,28 @@ ROWS = {
     "a docstring of a file that the plugin imports": (lambda m: edit("nets.py", '"""Words."""', '"""Other."""'), set()),
     "another class of the plugin's file": (lambda m: edit("mine.py", "F.interpolate(", "-F.interpolate("), set()),
     "a function that the plugin does not reach": (lambda m: edit("nets.py", "3 * x", "4 * x"), set()),
-    "`paper`, `variants`, a metric's `title`": (lambda m: (edit("mine.py", "someone", "else"), edit("mine.py", '"width": 8', '"width": 9'), edit("mine.py", '"MAE"', '"mae"')), set()),
-    "`build`": (lambda m: edit("mine.py", "self.params.width, ", "self.params.width + 0, "), {"training", "restored", "scores"}),
-    "a step": (lambda m: edit("mine.py", "F.l1_loss", "F.mse_loss"), {"training", "restored", "scores"}),
-    "a network in a file beside the plugin": (lambda m: edit("nets.py", "nn.ReLU()", "nn.ELU()"), {"training", "restored", "scores"}),
-    "a function that a step calls": (lambda m: edit("nets.py", "2 * x", "5 * x"), {"training", "restored", "scores"}),
-    "`infer`": (lambda m: edit("mine.py", "(1 + self", "(1.0 + self"), {"restored", "scores"}),
-    "an option that only `infer` reads": (lambda m: {"methods": "mine[sharpen=0.1]"}, {"restored", "scores"}),
-    "an option that training reads": (lambda m: {"methods": "mine[width=6]"}, {"training", "restored", "scores"}),
-    "the content of a file that an option names": (lambda m: Path("start.pt").write_bytes(b"others!"), {"training", "restored", "scores"}),
+    "`paper`, `variants`, a metric's `title`": (lambda m: [edit("mine.py", *pair) for pair in WORDS], set()),
+    "`build`": (lambda m: edit("mine.py", "self.params.width, ", "self.params.width + 0, "), TRAINED),
+    "a step": (lambda m: edit("mine.py", "F.l1_loss", "F.mse_loss"), TRAINED),
+    "a network in a file beside the plugin": (lambda m: edit("nets.py", "nn.ReLU()", "nn.ELU()"), TRAINED),
+    "a function that a step calls": (lambda m: edit("nets.py", "2 * x", "5 * x"), TRAINED),
+    "`infer`": (lambda m: edit("mine.py", "(1 + self", "(1.0 + self"), RESTORED),
+    "an option that only `infer` reads": (lambda m: {"methods": "mine[sharpen=0.1]"}, RESTORED),
+    "an option that training reads": (lambda m: {"methods": "mine[width=6]"}, TRAINED),
+    "the content of a file that an option names": (lambda m: Path("start.pt").write_bytes(b"others!"), TRAINED),
     "the degradation": (lambda m: edit("mine.py", "0.01 * torch", "0.02 * torch"), ALL),
     "a metric": (lambda m: edit("mine.py", "(a - b).abs()", "((a - b) ** 2)"), {"scores"}),
     "a package that a metric names": (lambda m: newer("scipy", m), {"scores"}),
     "torch": (lambda m: newer("torch", m), ALL),
-    "a training face": (lambda m: write_image("hr/train/train00.png", np.zeros((3, 32, 32), np.uint8)), {"training", "restored", "scores"}),
-    "a test face": (lambda m: brighter(), {"LR", "restored", "scores"}),
+    "a training face": (lambda m: write_image("hr/train/train00.png", BLACK), TRAINED),
+    "a test face": (lambda m: brighter(), TESTED),
     "the name or the time of the run's folder": (lambda m: {"out": "elsewhere"}, set()),
-    "`--seed`": (lambda m: {"seed": 1}, {"training", "restored", "scores"}),
-    "`--condition-seed`": (lambda m: {"condition_seed": 1}, {"LR", "restored", "scores"}),
-    "`--precision`": (lambda m: {"precision": "bf16"}, {"training", "restored", "scores"}),
-    "`--budget`": (lambda m: {"budget": 5.0}, {"training", "restored", "scores"}),
+    "`--seed`": (lambda m: {"seed": 1}, TRAINED),
+    "`--condition-seed`": (lambda m: {"condition_seed": 1}, TESTED),
+    "`--precision`": (lambda m: {"precision": "bf16"}, TRAINED),
+    "`--budget`": (lambda m: {"budget": 5.0}, TRAINED),
     "`--checkpoint-every`, `--quiet`": (lambda m: {"checkpoint_every": 7, "quiet": True}, set()),
-    "the version of the training loop": (lambda m: m.setattr("bench.grid.resolve.LOOP", 99), {"training", "restored", "scores"}),
+    "the version of the training loop": (lambda m: m.setattr("bench.grid.resolve.LOOP", 99), TRAINED),
     "the version of inference": (lambda m: m.setattr("bench.grid.resolve.INFERENCE", 99), {"LR", "training", "restored", "scores"}),
     "the version of scores": (lambda m: m.setattr("bench.grid.resolve.SCORES", 99), {"scores"}),
 }  # fmt: skip
