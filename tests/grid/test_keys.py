@@ -175,7 +175,7 @@ ROWS = {
     "`--budget`": (lambda m: {"budget": 5.0}, TRAINED),
     "`--checkpoint-every`, `--quiet`": (lambda m: {"checkpoint_every": 7, "quiet": True}, set()),
     "the version of the training loop": (lambda m: m.setattr("bench.grid.resolve.LOOP", 99), TRAINED),
-    "the version of inference": (lambda m: m.setattr("bench.grid.resolve.INFERENCE", 99), {"LR", "training", "restored", "scores"}),
+    "the version of inference": (lambda m: m.setattr("bench.grid.resolve.INFERENCE", 99), {"LR"} | TRAINED),
     "the version of scores": (lambda m: m.setattr("bench.grid.resolve.SCORES", 99), {"scores"}),
 }  # fmt: skip
 
