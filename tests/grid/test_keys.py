@@ -169,7 +169,7 @@ ROWS = {
     "a training face": (lambda m: write_image("hr/train/train00.png", BLACK), TRAINED),
     "a test face": (lambda m: brighter(), TESTED),
     "the name or the time of the run's folder": (lambda m: {"out": "elsewhere"}, set()),
-    "`--seed`": (lambda m: {"seed": 1}, TRAINED),
+    "`--seed`": (lambda m: {"seeds": (1,)}, TRAINED),
     "`--condition-seed`": (lambda m: {"condition_seed": 1}, TESTED),
     "`--precision`": (lambda m: {"precision": "bf16"}, TRAINED),
     "`--budget`": (lambda m: {"budget": 5.0}, TRAINED),
