@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from smooth import smooth_images
 
 from bench import plugins
 from bench.cli import main
@@ -61,14 +61,6 @@ def bench(capsys, monkeypatch):
         return code, out, err
 
     return call
-
-
-def smooth_images(count: int, size: int, seed: int = 0) -> np.ndarray:
-    """(count, 3, size, size) uint8: random low-frequency pictures, quick to make."""
-    rng = np.random.default_rng(seed)
-    coarse = torch.from_numpy(rng.random((count, 3, 6, 6), dtype=np.float32))
-    fine = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
-    return (fine * 255).round().to(torch.uint8).numpy()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from bench.degradations.conditions import Jpeg, Noise
-from conftest import smooth_images
+from smooth import smooth_images
 
 from bench.api.metric import Outputs
 from bench.core.image import downsample

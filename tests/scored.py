@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from bench.degradations.conditions import Bicubic
-from conftest import smooth_images
+from smooth import smooth_images
 
 from bench.api.metric import Metric, Outputs, Score
 from bench.core.spec import override

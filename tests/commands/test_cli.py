@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import smooth_images
+from smooth import smooth_images
 
 from bench.core.image import read_image, write_image
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import smooth_images
+from smooth import smooth_images
 
 from bench.commands.images import convert
 from bench.core.image import read_image, write_image

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from bench.degradations.conditions import Bicubic, Bilinear, Blur, Jpeg, Noise, blur, box, gaussian
-from conftest import smooth_images
 from PIL import Image
 from scipy import ndimage
+from smooth import smooth_images
 
 from bench.core.spec import override
 

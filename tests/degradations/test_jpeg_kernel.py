@@ -9,8 +9,8 @@ from bench.degradations import jpeg_kernel
 from bench.degradations.conditions import Jpeg
 from bench.degradations.jpeg_kernel import JpegKernel
 from bench.degradations.kernels import significant
-from conftest import smooth_images
 from scipy import io
+from smooth import smooth_images
 
 from bench.core.image import downsample, read_image, write_image
 from bench.core.spec import override

@@ -26,8 +26,8 @@ from bench.degradations.kernels import (
     read_kernels,
     significant,
 )
-from conftest import smooth_images
 from scipy import io
+from smooth import smooth_images
 from torch import nn
 
 from bench.core.image import downsample

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import smooth_images
 from PIL import Image
+from smooth import smooth_images
 
 from bench.api.training import Augment, View
 from bench.core.image import read_image, write_image

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from conftest import smooth_images
+from smooth import smooth_images
 
 from bench import plugins
 from bench.core.spec import Spec, override, parse

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from bench.degradations.conditions import compress
-from conftest import smooth_images
+from smooth import smooth_images
 
 from bench.kit.jpeg import jpeg
 

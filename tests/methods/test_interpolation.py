@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 from bench.methods.interpolation import Bicubic, Bilinear, Lanczos, lanczos_matrix
-from conftest import smooth_images
 from PIL import Image
+from smooth import smooth_images
 
 FILTERS = {Bicubic: Image.BICUBIC, Bilinear: Image.BILINEAR, Lanczos: Image.LANCZOS}
 LR = (torch.from_numpy(smooth_images(2, 12)[..., :10]) // 2 + 64) / 255  # grey levels 64-191: nothing is clamped

@@ -11,8 +11,8 @@ from bench.metrics.distribution import Fid, FidLr, Kid
 from bench.metrics.inception import Statistics, frechet_distance, of_features
 from bench.metrics.manifold import Precision, Recall
 from bench.metrics.patches import Swd, SwdLr, SwdLrGain, laplacian_pyramid, quantiles, scattered
-from conftest import smooth_images
 from scored import outputs, with_params
+from smooth import smooth_images
 
 import bench
 from bench import weights

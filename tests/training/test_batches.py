@@ -8,8 +8,8 @@ from bench.degradations.conditions import Bicubic
 from bench.degradations.high_to_low import HighToLow
 from bench.methods.esrgan_jpeg_kernel import ESRGANJpegKernel
 from bench.methods.low_to_high import LowToHigh
-from conftest import smooth_images
 from PIL import Image
+from smooth import smooth_images
 
 from bench.api.model import Method
 from bench.api.training import Augment, Stage, View
