@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
+import logging
 import os
 import re
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from bench import plugins
@@ -91,14 +92,7 @@ def module(name: str) -> Any:
 
 def dashboard() -> str | None:
     """Where a scheduler shows its pages: any free port; nowhere without bokeh."""
-    return ":0" if inspect.getmodule(None) is None and _installed("bokeh") else None
-
-
-def _installed(name: str) -> bool:
-    with contextlib.suppress(ImportError):
-        import_module(name)
-        return True
-    return False
+    return ":0" if find_spec("bokeh") else None
 
 
 # ---------------------------------------------------------------- this machine, and others by ssh
@@ -124,10 +118,19 @@ class Local(Cluster):
             environment = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
             if gpus := visible_gpus():
                 environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
-            options = {"nthreads": 1, "name": index, "memory_limit": 0, "host": "127.0.0.1", "env": environment}
+            options = {
+                "nthreads": 1,
+                "name": index,
+                "memory_limit": 0,
+                "host": "127.0.0.1",
+                "env": environment,
+                "silence_logs": logging.CRITICAL,
+            }
             workers[index] = {"cls": distributed.Nanny, "options": options}
         place = {"host": "127.0.0.1", "port": 0, "dashboard_address": dashboard()}
-        return distributed.SpecCluster(workers, {"cls": distributed.Scheduler, "options": place}, name="bench")
+        return distributed.SpecCluster(
+            workers, {"cls": distributed.Scheduler, "options": place}, name="bench", silence_logs=logging.CRITICAL
+        )
 
 
 def visible_gpus() -> list[str]:
