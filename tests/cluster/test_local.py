@@ -1,5 +1,6 @@
 """The grid on processes of this machine: the same results as alone, whatever happens to the processes."""
 
+import contextlib
 import json
 import os
 import signal
@@ -70,8 +71,12 @@ def test_processes_give_what_one_gives_bit_for_bit(folders, plugin, tmp_path):
 
 def workers(run: subprocess.Popen) -> list[psutil.Process]:
     """The processes that work on tasks: started by the nannies in the run's own process."""
-    found = psutil.Process(run.pid).children(recursive=True)
-    return [p for p in found if "spawn_main" in " ".join(p.cmdline())]
+    found = []
+    for process in psutil.Process(run.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if "spawn_main" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def test_a_training_whose_process_is_killed_goes_on_from_its_checkpoint(folders, plugin, tmp_path):
