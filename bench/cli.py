@@ -55,9 +55,20 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--metrics", default="", help="names; default: those that `bench list metrics` marks with *")
     run.add_argument("--out", default="bench-run", metavar="DIR", help="the run's folder; default: %(default)s")
+    place = run.add_mutually_exclusive_group()
+    place.add_argument("--jobs", type=int, metavar="N", help="work in N processes, one GPU each where there are GPUs")
+    place.add_argument(
+        "--cluster",
+        metavar="NAME[...]",
+        help="work on a cluster: slurm[partition=gpu,gpus=1,jobs=16] and others (`bench list clusters`), tcp://HOST:PORT",
+    )
     again = run.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from what is there (the default)")
     again.add_argument("--fresh", action="store_true", help="compute everything again")
+
+    status = command("status", "what the run in a folder is doing, or how it ended")
+    status.add_argument("out", metavar="OUT")
+    status.add_argument("--json", action="store_true", dest="as_json")
 
     show = command("list", "names and one line each")
     show.add_argument("what", nargs="?", choices=KINDS, help="default: all of them")

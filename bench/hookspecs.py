@@ -27,3 +27,8 @@ def bench_metrics():
 @hookspec
 def bench_reports():
     """Report formats: functions of (runs: list[Path], out: Path) that write ``out`` and return its path, or paths below it."""
+
+
+@hookspec
+def bench_clusters():
+    """Places where tasks run (--cluster): subclasses of bench.cluster.engines.Cluster."""

@@ -22,7 +22,8 @@ from bench.errors import UsageError
 
 HERE = Path(__file__).parent
 KINDS = ("methods", "degradations", "metrics", "reports")
-BUILT_IN = tuple(f"bench.{kind}" for kind in KINDS)
+HOOKS = (*KINDS, "clusters")  # clusters are where the others run
+BUILT_IN = (*(f"bench.{kind}" for kind in KINDS), "bench.cluster")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Catalogue:
     """Everything that hooks offer, and the problems met on the way (one line each)."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+        self.entries: dict[str, dict[str, Entry]] = {kind: {} for kind in HOOKS}
         self.problems: list[str] = []
 
     def collect(self, module: Any, source: str) -> None:
@@ -48,7 +49,7 @@ class Catalogue:
         manager.add_hookspecs(hookspecs)
         try:
             manager.register(module, source)
-            found = {kind: getattr(manager.hook, f"bench_{kind}")() for kind in KINDS}
+            found = {kind: getattr(manager.hook, f"bench_{kind}")() for kind in HOOKS}
         except Exception as error:
             self.problems.append(f"plugin {source}: {_one_line(error)}")
             return
@@ -82,6 +83,8 @@ def _lacking(kind: str, target: Any) -> str:
     """The base class or the required member that a plugin class lacks; a report is any function."""
     if kind == "reports":
         return "" if callable(target) else "a call"
+    if kind == "clusters":
+        return ", ".join(member for member in ("Params", "start", "accepts") if not hasattr(target, member))
     from bench.api.interface import lacking  # torch comes with a plugin's class, never before
 
     return lacking(kind, target)
@@ -127,7 +130,7 @@ def catalogue() -> Catalogue:
 def _collect_file(result: Catalogue, path: Path) -> None:
     """A file with hooks offers what they name; a file without offers its plugin classes, under their own names."""
     module = import_file(path)
-    if any(hasattr(module, f"bench_{kind}") for kind in KINDS):
+    if any(hasattr(module, f"bench_{kind}") for kind in HOOKS):
         result.collect(module, path.name)
         return
     from bench.api.interface import kind_of

@@ -52,7 +52,7 @@ def contests(runs: list[Path], records: list[dict[str, Any]]) -> list[Contest]:
     for (_, condition, metric), group in (
         faces.groupby(["faces", "condition", "metric"], sort=False) if len(faces) else ()
     ):
-        columns = {tuple(map(str, key)): one.set_index("image")["value"].astype(float)
+        columns = {tuple(map(str, key)): one.groupby("image", sort=False)["value"].mean()
                    for key, one in group.groupby(list(COMPETITOR), sort=False)}  # fmt: skip
         if len(columns) > 1:
             values = pd.concat(list(columns.values()), axis=1).to_numpy()

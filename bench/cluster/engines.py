@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
+import logging
 import os
 import re
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from bench import plugins
@@ -91,14 +92,7 @@ def module(name: str) -> Any:
 
 def dashboard() -> str | None:
     """Where a scheduler shows its pages: any free port; nowhere without bokeh."""
-    return ":0" if inspect.getmodule(None) is None and _installed("bokeh") else None
-
-
-def _installed(name: str) -> bool:
-    with contextlib.suppress(ImportError):
-        import_module(name)
-        return True
-    return False
+    return ":0" if find_spec("bokeh") else None
 
 
 # ---------------------------------------------------------------- this machine, and others by ssh
@@ -124,10 +118,19 @@ class Local(Cluster):
             environment = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
             if gpus := visible_gpus():
                 environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
-            options = {"nthreads": 1, "name": index, "memory_limit": 0, "host": "127.0.0.1", "env": environment}
+            options = {
+                "nthreads": 1,
+                "name": index,
+                "memory_limit": 0,
+                "host": "127.0.0.1",
+                "env": environment,
+                "silence_logs": logging.CRITICAL,
+            }
             workers[index] = {"cls": distributed.Nanny, "options": options}
         place = {"host": "127.0.0.1", "port": 0, "dashboard_address": dashboard()}
-        return distributed.SpecCluster(workers, {"cls": distributed.Scheduler, "options": place}, name="bench")
+        return distributed.SpecCluster(
+            workers, {"cls": distributed.Scheduler, "options": place}, name="bench", silence_logs=logging.CRITICAL
+        )
 
 
 def visible_gpus() -> list[str]:
@@ -206,9 +209,9 @@ class Queue(Cluster):
         """What this queue is asked for beside what all are."""
         return {}
 
-    def start(self) -> Any:
-        p, jobqueue = self.params, module("dask_jobqueue")
-        asked = self.arguments()
+    def options(self) -> dict[str, Any]:
+        """The arguments of the engine: what all queues are asked for, what this one is, and the further ones."""
+        p, asked = self.params, self.arguments()
         directives = [*asked.pop("job_extra_directives", []), *self.further.get("job_extra_directives", [])]
         threads = [f"export {name}_NUM_THREADS={p.cpus}" for name in ("OMP", "MKL", "OPENBLAS")]
         prologue = [
@@ -216,13 +219,16 @@ class Queue(Cluster):
             *threads,
             *self.further.get("job_script_prologue", []),
         ]
-        options = {
-            "cores": 1, "processes": 1, "memory": p.memory, "walltime": clock(p.walltime),
-            "scheduler_options": {"dashboard_address": dashboard()}, **asked, **self.further,
+        return {
+            "cores": 1, "processes": 1, "memory": p.memory, "walltime": clock(p.walltime), **asked, **self.further,
             "job_extra_directives": directives, "job_script_prologue": prologue,
         }  # fmt: skip
-        cluster = getattr(jobqueue, self.engine)(**options)
-        cluster.adapt(minimum_jobs=0, maximum_jobs=p.jobs, target_duration="1s", interval="1s")
+
+    def start(self) -> Any:
+        engine = getattr(module("dask_jobqueue"), self.engine)
+        place = {"dashboard_address": dashboard()}
+        cluster = engine(**self.options(), scheduler_options=place, silence_logs=logging.CRITICAL)
+        cluster.adapt(minimum_jobs=0, maximum_jobs=self.params.jobs, target_duration="1s", interval="1s")
         return cluster
 
 
@@ -244,8 +250,8 @@ class Slurm(Queue):
 
     def arguments(self) -> dict[str, Any]:
         p = self.params
-        gpus = [f"--gres=gpu:{p.gpus}"] if p.gpus else []
-        return {"queue": p.partition or None, "job_cpu": p.cpus, "job_extra_directives": gpus}
+        directives = [f"--signal=TERM@{p.warning}", *([f"--gres=gpu:{p.gpus}"] if p.gpus else [])]
+        return {"queue": p.partition or None, "job_cpu": p.cpus, "job_extra_directives": directives}
 
 
 class Pbs(Queue):
@@ -294,6 +300,14 @@ class HtCondor(Queue):
     @dataclass(frozen=True)
     class Params(Queue.Params):
         disk: str = "4GB"
+
+    def options(self) -> dict[str, Any]:
+        p, asked = self.params, super().options()
+        del asked["walltime"]
+        directives = dict(text.split("=", 1) for text in asked.pop("job_extra_directives"))
+        gpus = {"request_gpus": str(p.gpus)} if p.gpus else {}
+        more = {"+MaxRuntime": str(round(duration(p.walltime)))}
+        return {**asked, "cores": p.cpus, "disk": p.disk, "job_extra_directives": {**more, **gpus, **directives}}
 
 
 class Oar(Queue):

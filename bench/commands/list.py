@@ -8,7 +8,7 @@ from bench import plugins
 from bench.grid import reproductions
 from bench.grid.settings import PRESETS
 
-KINDS = ("methods", "degradations", "conditions", "metrics", "data", "presets", "reproductions")
+KINDS = ("methods", "degradations", "conditions", "metrics", "data", "presets", "reproductions", "clusters")
 
 
 def command(what: str | None, as_json: bool, **_: object) -> int:

@@ -7,15 +7,22 @@ import sys
 from typing import Any
 
 from bench import plugins
+from bench.cluster.engines import cluster_of
 from bench.errors import UsageError
 from bench.grid import reproductions
 from bench.grid.run import Run
 from bench.grid.settings import Settings
 
 
-def command(line: str, resume: bool, **options: Any) -> int:
+def command(line: str, resume: bool, jobs: int | None = None, cluster: str | None = None, **options: Any) -> int:
     """The exit code of the contract. ``resume`` is the default and needs no work."""
-    return Run(reproduced(Settings(**options)), line).go()
+    settings = reproduced(Settings(**options))
+    if jobs is None and cluster is None:
+        return Run(settings, line).go()
+    place = cluster_of(cluster or f"local[jobs={jobs}]")
+    from bench.cluster import pool  # Dask is an extra
+
+    return pool.run_on(place, settings, line)
 
 
 def reproduced(settings: Settings) -> Settings:

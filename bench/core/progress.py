@@ -8,8 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
+
+listener: Callable[[str], Any] | None = None  # takes progress in place of the terminal, where a process has none
+_asked: list[int] = []  # to stop, of the whole process: where the signals are another's (a cluster's worker)
+
+
+def stop_all() -> None:
+    """Ask every long job of this process to stop."""
+    _asked.append(1)
 
 
 @contextmanager
@@ -21,7 +30,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         for number in (signal.SIGINT, signal.SIGTERM):
             old[number] = signal.signal(number, lambda n, _: asked.append(n))
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(asked or _asked)
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
@@ -42,7 +51,7 @@ class Progress:
             self.bar.update(done - self.bar.n)
             return
         now = time.monotonic()
-        if self.quiet or now - self.last < 10:
+        if (self.quiet and not listener) or now - self.last < (2 if listener else 10):
             return
         self.last = now
         fraction = done / self.total if fraction is None else fraction
@@ -51,7 +60,10 @@ class Progress:
         rate = (done - self.first) / spent
         speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate if rate else spent:.1f} s/{self.unit}"
         text = f"{self.label}: {self.unit} {done}/{self.total}, {speed}, {left:.0f} s left"
-        print(text, file=sys.stderr, flush=True)
+        if listener:
+            listener(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -40,8 +40,8 @@ def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:
         spec = dataclasses.replace(parse(row.text), label=row.label)
         methods.append(dataclasses.replace(recipe("methods", spec, settings, data), only=row.conditions))
     methods = list({m.key + m.label: m for m in methods}.values())
-    labels = [m.label for m in methods]
-    if twice := next((m for m in methods if labels.count(m.label) > 1), None):
+    labels = [m.unique for m in methods]
+    if twice := next((m for m in methods if labels.count(m.unique) > 1), None):
         raise UsageError(f"--methods: two rows are called {twice.label}; give each a name of its own, as in NAME=SPEC")
     conditions = _conditions(settings, data)
     degraded: dict[tuple[str, int], Recipe | None] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +9,7 @@ from bench.core.hashing import key_of
 from bench.core.progress import Progress
 from bench.grid.artefacts import Artefacts
 from bench.grid.recipe import Plan, Recipe
+from bench.grid.status import Status
 
 # train: one model; lr: the LR faces of a condition; sr: restored faces of a method under a condition; score: every metric of
 # these; method: metrics of a method itself; degradation: metrics of LR faces
@@ -107,13 +107,21 @@ def shown_degradations(plan: Plan) -> dict[tuple[str, int], Recipe]:
 
 def in_order(run: Any, tasks: list[Task]) -> None:
     """Here, one after the other: the executor of a run that names no other."""
-    trainings = [task for task in tasks if task.kind == "train"]
-    for task in trainings:
-        run.perform(task)
-        run.collect(task)
-    rest = [task for task in tasks if task.kind != "train"]
-    with closing(Progress("measure", len(rest), quiet=run.settings.quiet, unit="task")) as bar:
-        for done, task in enumerate(rest, 1):
+    status = Status(run.out, run.command, len(tasks))
+    measured = [task for task in tasks if task.kind != "train"]
+    bar = None
+    try:
+        for task in tasks:
+            if bar is None and task.kind != "train":
+                bar = Progress("measure", len(measured), quiet=run.settings.quiet, unit="task")
+            status.begins(task.name, task.cell)
             run.perform(task)
             run.collect(task)
-            bar.advance(done)
+            status.ends(task.name, task.cell, run.failed.get(task.cell))
+            if bar:
+                bar.advance(status.value["done"] - len(tasks) + len(measured))
+        status.closes("measured")
+    finally:
+        if bar:
+            bar.close()
+        status.closes("stopped")

@@ -1,0 +1,156 @@
+"""Tasks on a Dask cluster: submitted once, collected as they end; what kills its workers becomes a failed cell."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dask
+import torch
+from distributed import Client, KilledWorker, as_completed
+
+from bench.cluster.engines import Cluster
+from bench.cluster.watch import Watch
+from bench.cluster.worker import TOPIC, Order, StopInTime, accept, device_here, work
+from bench.errors import BenchError, StoreError
+from bench.grid.run import Run
+from bench.grid.settings import Settings
+from bench.grid.tasks import Done, Task
+
+VISIBLE = 60.0  # seconds that a shared file system may take to show here what another machine wrote
+CONFIGURATION = {
+    "distributed.worker.daemon": False,  # a training may start processes of its own (--devices)
+    "distributed.scheduler.allowed-failures": 2,  # workers that a task may kill; the next one makes it a failed cell
+    "distributed.scheduler.unknown-task-duration": "1h",  # so that a queue is asked for as many jobs as there are tasks
+    "distributed.scheduler.work-stealing": True,
+    "distributed.comm.timeouts.connect": "60s",
+    "distributed.admin.large-graph-warning-threshold": "100MB",
+}
+
+
+@contextlib.contextmanager
+def connected(cluster: Cluster) -> Iterator[Client]:
+    """A client of a cluster that is started here, and ended with it; or of one that is there."""
+    with dask.config.set(CONFIGURATION):
+        started = cluster.start()
+        with contextlib.ExitStack() as stack:
+            if not isinstance(started, str):
+                stack.callback(started.close)
+            try:
+                client = stack.enter_context(Client(started, set_as_default=False))
+            except OSError as error:
+                raise BenchError(f"--cluster {started}: no scheduler answers there ({error})") from None
+            client.register_plugin(StopInTime())
+            yield client
+
+
+def run_on(cluster: Cluster, settings: Settings, command: str) -> int:
+    """The whole run with its tasks on the cluster; the exit code of the contract."""
+    if not cluster.gpus:
+        run = Run(settings, command)
+        with connected(cluster) as client:
+            return run.go(partial(execute, client=client))
+    with connected(cluster) as client:
+        device, precision = client.submit(device_here, settings.device, settings.precision, pure=False).result()
+        settings = dataclasses.replace(settings, device=device, precision=precision)
+        return Run(settings, command, device=torch.device(device)).go(partial(execute, client=client))
+
+
+def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
+    """The executor of a cluster (see bench.grid.tasks.Executor)."""
+    order, token = Order.of(run), uuid.uuid4().hex[:8]
+    futures: dict[str, Any] = {}
+    names: dict[str, Task] = {}  # key of a future -> task
+    dones: dict[str, Done] = {}
+    tries: dict[str, float] = {}  # training -> when its checkpoint was last written as it was submitted
+    watch = Watch(run, tasks, client.dashboard_link if client.scheduler_info().get("services") else "")
+    client.subscribe_topic(TOPIC, lambda event: watch.hear(event[1]))
+    pending = as_completed(loop=client.loop)
+
+    def submit(task: Task) -> None:
+        needed = [dones.get(name) or futures[name] for name in task.needs]
+        key = f"{task.kind}-{token}-{len(names)}"
+        tries[task.name] = checkpointed(run, task)
+        futures[task.name] = client.submit(
+            work, order, task, *needed, key=key, pure=False, priority=int(task.kind == "train")
+        )
+        names[key] = task
+        pending.add(futures[task.name])
+
+    with watch:
+        for task in tasks:
+            if task.cell in run.failed:
+                dones[task.name] = Done(failed={task.cell: run.failed[task.cell]})
+            else:
+                submit(task)
+        for future in pending:
+            task = names[future.key]
+            if futures.get(task.name) is not future:
+                continue  # of an earlier try
+            if future.status == "finished":
+                done = dones[task.name] = future.result()
+            else:
+                error = future.exception() if future.status == "error" else BenchError("the cluster lost it")
+                if isinstance(error, StoreError):
+                    raise error
+                if isinstance(error, KilledWorker) and checkpointed(run, task) > tries[task.name]:
+                    for again in [task, *dependents(task, tasks)]:  # it came further: these were no faults of its own
+                        submit(again)
+                    continue
+                done = dones[task.name] = Done(failed={task.cell: reason(task, error, dones)})
+            accept(run, done)
+            run.reasons.again.update(done.again)
+            run.artefacts.computed += done.computed
+            seen(run, done)
+            run.collect(task)
+            watch.ended(task, done)
+            del futures[task.name]
+    order_of = {
+        cell: index for index, cell in enumerate(c for t in tasks if t.name in dones for c in dones[t.name].failed)
+    }
+    failed = sorted(run.failed.items(), key=lambda item: order_of.get(item[0], -1))
+    run.failed.clear()
+    run.failed.update(failed)
+
+
+def dependents(task: Task, tasks: list[Task]) -> list[Task]:
+    """The tasks that build on it, directly or not, in order."""
+    names = {task.name}
+    found = []
+    for other in tasks:
+        if names & set(other.needs):
+            names.add(other.name)
+            found.append(other)
+    return found
+
+
+def checkpointed(run: Run, task: Task) -> float:
+    """When the checkpoint of a training was last written; 0 where there is none."""
+    file: Path = run.store.root / "partial" / f"{task.key}.pt"
+    return file.stat().st_mtime if task.kind == "train" and file.exists() else 0.0
+
+
+def reason(task: Task, error: Any, dones: dict[str, Done]) -> str:
+    """Why a task failed: what it needs failed, it killed its workers, or an error."""
+    for name in task.needs:
+        if name in dones and dones[name].failed:
+            return next(iter(dones[name].failed.values()))
+    if isinstance(error, KilledWorker):
+        return f"the process that worked on it ended {error.allowed_failures + 1} times (a crash, or too little memory)"
+    if isinstance(error, BenchError):
+        return str(error)
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def seen(run: Run, done: Done) -> None:
+    """Wait until this machine sees what another has written."""
+    end = time.monotonic() + VISIBLE
+    for kind, key in done.entries:
+        while not run.store.has(kind, key) and time.monotonic() < end:
+            time.sleep(0.2)
