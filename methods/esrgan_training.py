@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import bench
+from bench.kit.features import VGG19, FeatureLoss, LpipsLoss
 from bench.kit.losses import relativistic_average
-from bench.kit.perceptual import VGG19, FeatureLoss, LpipsLoss
 from bench.kit.schedules import stepped
 
 from .esrgan_nets import RRDBNet, released_weights, start_as_bilinear

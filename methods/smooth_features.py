@@ -13,8 +13,8 @@ from bench.core.image import downsample
 from bench.errors import UsageError
 from bench.kit.blocks import to_signed, to_unit
 from bench.kit.critics import SRGANCritic
+from bench.kit.features import FeatureLoss
 from bench.kit.losses import critic_score, gradient_penalty, wasserstein_critic
-from bench.kit.perceptual import FeatureLoss
 
 from .smooth_features_nets import FeatureExtractor, SuperResolver, cloud, start_as_bicubic
 

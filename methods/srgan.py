@@ -11,8 +11,8 @@ import bench
 from bench.kit.blocks import to_signed
 from bench.kit.critics import SRGANCritic
 from bench.kit.enlarging import PlainBlock, normed, pixel_shuffles, start_as_bilinear
+from bench.kit.features import VGG19, FeatureLoss
 from bench.kit.losses import nonsaturating_critic, nonsaturating_generator
-from bench.kit.perceptual import VGG19, FeatureLoss
 from bench.kit.schedules import stepped
 
 from .patchwise import Patchwise

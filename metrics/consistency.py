@@ -10,7 +10,7 @@ from torch import Tensor
 import bench
 from bench.api.metric import Picture
 from bench.core.image import resize, to_uint8
-from bench.kit.perceptual import LpipsLoss
+from bench.kit.features import LpipsLoss
 
 from .arcface import arcface, embed
 from .versions import Distance, Params, levels, pairwise, versions_of

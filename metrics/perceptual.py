@@ -7,8 +7,8 @@ import torch
 
 import bench
 from bench import weights
+from bench.kit.features import BACKBONES, backbone, lpips
 from bench.kit.offline import standing_in
-from bench.kit.perceptual import BACKBONES, backbone, lpips
 
 LEAST = 32  # px: below this the backbones' last maps are empty
 WHY = "too small for the backbone"

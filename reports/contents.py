@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cost import cost_table
+from .efficiency import cost_table
 from .statistics import Contest, agreements, contests, mark, rank_tables
 from .tables import Table, build, letter, read
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from . import consistency, faces, overview, published
+from . import faces, overview, published, severity
 from .contents import Contents, contents, summary
 from .figures import rank_plot, shade, stroke
 from .layout import arrange
@@ -63,7 +63,7 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         real=[t for t in results if t.condition == "real"],
         synthetic=[t for t in results if t.condition != "real"],
         domain=found.of("degradations"),
-        consistency=by_condition(found, consistency.curves(found.tables, rows, colours)),
+        consistency=by_condition(found, severity.curves(found.tables, rows, colours)),
         planes=overview.planes(found.tables, colours),
         prices=overview.prices(found.tables, colours),
         ranks=found.of("ranks"),
@@ -74,7 +74,7 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         rank_plots=rank_plots(found),
         colours=colours,
         reproduced=reproduced(records),
-        robustness=consistency.robustness(runs, records),
+        robustness=severity.robustness(runs, records),
         curves=[c for record in records for c in curves(record)],
         records=records,
         several=len(records) > 1,
@@ -118,7 +118,7 @@ def data(
 ) -> Markup:
     """What the page's script knows, as JSON that is safe inside a page."""
     made = faces.as_data(galleries, keys, out, shown["outside"])
-    labels = consistency.line_names(found.tables)
+    labels = severity.line_names(found.tables)
     tests = []
     for contest in found.contests:
         tested = [keys.setdefault(k, len(keys)) for k in contest.keys]

@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .consistency import line_names
 from .figures import scatter
+from .severity import line_names
 from .tables import Cell, Column, Table, split
 
 DISTORTION = ("psnr", "ssim", "ms-ssim", "nlpd")

@@ -10,7 +10,7 @@ import numpy as np
 from bench.core.image import read_image
 from bench.errors import UsageError
 
-from . import consistency, faces
+from . import faces, severity
 from .contents import Contents, contents
 from .figures import COLOURS, DASHES
 from .layout import arrange, checked
@@ -63,7 +63,7 @@ def _undated(kind: str) -> dict[str, Any]:
 
 
 def _all(plt: Any, found: Contents, runs: list[Path], layout: dict[str, Any], width: float) -> Any:
-    names = consistency.line_names(found.tables)
+    names = severity.line_names(found.tables)
     rows = {r.key: r.label for t in found.of("results") for r in t.rows}
     styles = {name: i for i, name in enumerate(dict.fromkeys(names.values()))}
     wanted = layout.get("conditions")
@@ -71,11 +71,11 @@ def _all(plt: Any, found: Contents, runs: list[Path], layout: dict[str, Any], wi
         if gallery.columns and (not wanted or gallery.condition in wanted):
             where = _file(gallery.condition, gallery.run)
             yield f"faces-{where}", qualitative(plt, gallery, rows, width)
-    for robust in consistency.places(runs, found.records):
+    for robust in severity.places(runs, found.records):
         yield f"robustness-{_file(robust['condition'], robust['run'])}", robustness(plt, robust, width)
-    for (condition, metric, part), series in consistency.lines(found.tables, found.rows).items():
+    for (condition, metric, part), series in severity.lines(found.tables, found.rows).items():
         kind = _file(metric.partition("[")[0], part)
-        yield f"{kind}-{_file(condition)}", curves(plt, series, consistency.axes(metric), styles, width)
+        yield f"{kind}-{_file(condition)}", curves(plt, series, severity.axes(metric), styles, width)
     for table in found.of("results"):
         x, y = first([table], DISTORTION), first([table], PERCEPTION)
         if x and y:

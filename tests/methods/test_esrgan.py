@@ -17,7 +17,7 @@ from watched import fed
 from bench.api.training import Batch
 from bench.core.spec import override
 from bench.errors import UsageError
-from bench.kit.perceptual import VGG19, FeatureLoss, LpipsLoss
+from bench.kit.features import VGG19, FeatureLoss, LpipsLoss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")

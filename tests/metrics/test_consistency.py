@@ -184,7 +184,7 @@ def test_lpips_of_versions_is_the_packages_number(tmp_path, monkeypatch):
     given = outputs(bicubic, n=2)
     chosen = ConsistencyLpips(override(Consistency.Params(), {"severities": (4, 9), "versions": 1}, "consistency"))
     score = chosen.score(given)
-    from bench.kit.perceptual import lpips
+    from bench.kit.features import lpips
 
     ((_, clean, versions),) = next(v for k, v in given.cache.items() if k[0] == "versions")
     outs, model = [bicubic(v) for v in versions.flatten(0, 1)], lpips("alex")

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 from bench.reports import figures, html
 from bench.reports.contents import contents, summary
-from bench.reports.cost import si
+from bench.reports.efficiency import si
 from made_reports import FACES, METHODS, Links
 
 
