@@ -61,6 +61,7 @@ class OfFeatures(OfSets):
     """A distance between the features of two sets."""
 
     pretrained = {"inception-fid": ""}
+    libraries = ("pytorch-fid", "scipy")
 
     def network(self) -> str:
         return f"pytorch-fid Inception (sha256 {weights.file_hash('inception-fid')}), bilinear to 299 px"

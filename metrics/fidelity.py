@@ -137,6 +137,7 @@ class Nlpd(_Fidelity):
     """Normalised Laplacian pyramid distance (Laparra 2016), six levels, on luma."""
 
     title = "NLPD"
+    libraries = ("pyiqa",)
     direction = "lower"
     default = False
     paper = "Laparra et al.: Perceptual image quality assessment using a normalized Laplacian pyramid, EI 2016"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ def each(measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 class _Statistics(bench.Metric):
     default = False
+    libraries: ClassVar[tuple[str, ...]] = ("pyiqa",)
 
     def hashes(self) -> str:
         return " and ".join(f"{name} (sha256 {weights.file_hash(name)})" for name in self.required_weights())

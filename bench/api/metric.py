@@ -87,9 +87,7 @@ class Metric:
     about: ClassVar[str] = "sr"  # sr: restored faces; lr: a degradation's LR; method: the method itself
     default: ClassVar[bool] = True  # among the metrics of a run that names none
     pretrained: ClassVar[dict[str, str]] = {}  # files (`bench weights list`) and the option that needs each; "": always
-    libraries: ClassVar[
-        tuple[str, ...]
-    ] = ()  # installed packages beside torch that make its number; the protocol names them
+    libraries: ClassVar[tuple[str, ...]] = ()  # packages that make its number: versions are part of its key and protocol
     table: ClassVar[str] = ""  # the family whose own tables show it in full; empty: the results
     prefix: ClassVar[str] = ""  # of its columns in these
     parts: ClassVar[dict[str, str]] = {}  # titles of extras that are not called as their columns say
