@@ -13,6 +13,7 @@ import torch
 from bench import plugins
 from bench.api.metric import Outputs
 from bench.api.model import Method, Model
+from bench.api.reference import Reference, read_reference
 from bench.core.hashing import key_of
 from bench.core.image import downsample, to_float, to_uint8, upsample
 from bench.core.spec import parse
@@ -27,6 +28,10 @@ from bench.grid.resolve import recipe
 from bench.grid.settings import TEST_FACES, Settings
 
 
+def _of(name: str, faces: FaceSet) -> Reference:
+    return Reference(name, faces.images(), tuple(faces.names), known=faces.fingerprint)
+
+
 class Artefacts:
     """What cells work on. ``failed``: reasons of failed cells, by "train LABEL"; ``computed`` counts what was made anew."""
 
@@ -39,6 +44,10 @@ class Artefacts:
         self.hr_test = data.hr_test.subset(limit)
         self.lr_test = data.lr_test.subset(limit) if data.lr_test else None
         self.shared: dict[Any, Any] = {}  # reference statistics of the metrics
+        self.reference_hr = (
+            read_reference(settings.reference) if settings.reference else _of("HR training faces", data.hr_train)
+        )
+        self.reference_lr = _of("real LR training faces", data.lr_train) if data.lr_train else None
         self.load_model = lru_cache(maxsize=4)(self._load_model)
         self.known = lru_cache(maxsize=256)(self._known)
         self.computed = 0
@@ -171,8 +180,10 @@ class Artefacts:
             names=lr.names,
             lr=lr.images(),
             hr=hr,
-            reference_hr=self.data.hr_train.images(),
-            reference_lr=self.data.lr_train.images() if self.data.lr_train else None,
+            reference_hr=self.reference_hr,
+            reference_lr=self.reference_lr,
+            held_out_hr=self.hr_test.images(),
+            held_out_lr=self.lr_test.images() if self.lr_test else None,
             scale=scale,
             device=self.device,
             seed=self.settings.condition_seed,

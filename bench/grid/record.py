@@ -80,15 +80,9 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "preset": facts.settings.preset,
         "budget": f"{facts.settings.budget:g} s" if facts.settings.budget else None,
         "seed": facts.settings.seed,
-        "device": device_name(facts.device),
+        **environment(facts.device),
         "precision": facts.settings.precision,
         "settings": command_settings(facts),
-        "versions": {
-            "face-sr-bench": __version__,
-            "python": sys.version.split()[0],
-            **{p: version(p) for p in PACKAGES},
-        },
-        "git": git_commit(),
         "started": facts.started,
         "seconds": round(time.monotonic() - facts.begin, 1),
         "data": data,
@@ -119,6 +113,12 @@ def up_to_date(file: Path, key: str) -> bool:
         return bool(whole and all(f.is_file() and content_hash(f) == digest for f, digest in files.items()))
     except (OSError, ValueError, KeyError, AttributeError, RecursionError):
         return False
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Where numbers were made: device, versions of the packages that make them, the harness's commit."""
+    versions = {"face-sr-bench": __version__, "python": sys.version.split()[0], **{p: version(p) for p in PACKAGES}}
+    return {"device": device_name(device), "versions": versions, "git": git_commit()}
 
 
 def training_notes(facts: Facts) -> list[str]:
