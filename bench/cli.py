@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--conditions", default=",".join(CONDITIONS), help="degradations to test on, and real; default: %(default)s"
     )
     run.add_argument("--metrics", default="", help="names; default: those that `bench list metrics` marks with *")
+    _reference_option(run, "the HR training faces")
     run.add_argument("--out", default="bench-run", metavar="DIR", help="the run's folder; default: %(default)s")
     place = run.add_mutually_exclusive_group()
     place.add_argument("--jobs", type=int, metavar="N", help="work in N processes, one GPU each where there are GPUs")
@@ -104,6 +105,10 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("sr", metavar="SR_DIR")
     score.add_argument("--hr", metavar="DIR", help="ground truth, the same file names")
     score.add_argument("--lr", metavar="DIR", help="the LR inputs, the same file names")
+    _reference_option(score, "none")
+    score.add_argument(
+        "--scale", type=int, metavar="N", help="of the images over their LR; default: as --lr says, else 4"
+    )
     score.add_argument("--metrics", default="")
     score.add_argument("--out", metavar="DIR", help="write results.csv and results.parquet there")
     score.add_argument("--device", default="auto")
@@ -168,13 +173,26 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("name", metavar="PLUGIN", help="a plugin file, or a plugin's name with options in brackets")
     check.add_argument("--json", action="store_true", dest="as_json")
     data = command("data", "make, crop or describe a face set")
-    data.add_argument("action", choices=("make", "crop", "info"))
-    data.add_argument("paths", nargs="*", metavar="PATH", help="make: OUT; crop: IN OUT; info: PATH")
+    data.add_argument("action", choices=("make", "crop", "info", "stats"))
+    data.add_argument(
+        "paths", nargs="*", metavar="PATH", help="make: OUT; crop: IN OUT; info: PATH; stats: SET FILE.npz (or .pth)"
+    )
     data.add_argument("--hr", metavar="PATH")
     data.add_argument("--lr", metavar="PATH")
+    data.add_argument("--dims", type=int, default=2048, help="stats: features of Inception; default: %(default)s")
+    data.add_argument("--device", default="auto")
     data.add_argument("--size", type=int, default=64, help="crop: side in pixels")
     data.add_argument("--strict", action="store_true")
     return top
+
+
+def _reference_option(sub: argparse.ArgumentParser, default: str) -> None:
+    sub.add_argument(
+        "--reference",
+        metavar="PATH",
+        help="what sets are compared with (fid, kid, swd): a folder, a CSV list, a packed file, statistics that `bench data "
+        f"stats`, pytorch-fid (.npz) or BasicSR (.pth) wrote, or ffhq-512; default: {default}",
+    )
 
 
 def _data_options(sub: argparse.ArgumentParser) -> None:

@@ -111,6 +111,7 @@ class ConsistencyLpips(Consistency):
     decimals = 4
     headlines = ()
     prefix = "LPIPS"
+    libraries = ("lpips",)
     pretrained = {"alexnet": ""}
     unit = "LPIPS (AlexNet)"
     pictures = 0
@@ -135,6 +136,7 @@ class ConsistencyIdentity(Consistency):
     decimals = 3
     headlines = ()
     prefix = "identity"
+    libraries = ("facexlib",)
     pretrained = {"arcface": ""}
     default = False
     unit = "1 - cosine of ArcFace embeddings"

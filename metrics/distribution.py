@@ -1,6 +1,6 @@
 """Distances between sets of faces by Inception features: FID as pytorch-fid computes it, FID of LR, KID."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -8,29 +8,71 @@ import numpy as np
 
 import bench
 from bench import weights
+from bench.core import stats
+from bench.faces.images import extent
 
-from .inception import Statistics, frechet_distance, of_features, of_outputs, of_reference
+from .inception import (
+    Statistics,
+    digests,
+    frechet_distance,
+    frechet_without,
+    of_features,
+    of_images,
+    of_outputs,
+    of_reference,
+)
 
-RESAMPLES = 20  # of the images, for the intervals of distances
 SMALL = 2048  # images: below this FID's bias is larger than most differences between methods
 SIZES = 6  # of the subsets from which FID is extrapolated, from half of the images to all
 DRAWS = 4  # subsets of each of these sizes
 LARGEST = 10_000  # images of each set that are compared in pairs
+PER_FEATURE = 4  # images a feature that an extrapolation needs
 
 
 class OfSets(bench.Metric):
     """Compares ``outputs.sr`` with a reference set; a subclass names the set."""
 
     needs: ClassVar[tuple[str, ...]] = ("reference_hr",)
+    table_floor: ClassVar[str] = "real faces, held out"  # the row of what these reach, `.floor`
     reference: ClassVar[str] = "reference_hr"
-    against: ClassVar[str] = "HR training faces"
+    held_out: ClassVar[str] = "held_out_hr"
+    against: ClassVar[str] = "HR reference faces"
+
+    def theirs(self, outputs: bench.Outputs) -> bench.Reference:
+        given, known = getattr(outputs, self.reference), outputs.cache.get(("reference", self.reference))
+        if isinstance(given, bench.Reference):
+            return given
+        if known is None or known.images is not given:
+            known = outputs.cache["reference", self.reference] = bench.Reference(self.against, given)
+        return known
 
     def sets(self, outputs: bench.Outputs) -> tuple[Any, Any]:
-        return outputs.sr, getattr(outputs, self.reference)
+        """The outputs, and the reference's images. Raises Unavailable where it has none."""
+        reference = self.theirs(outputs)
+        if reference.images is None:
+            raise bench.Unavailable(f"needs the reference's images; {reference.name} are mean and covariance alone")
+        return outputs.sr, reference.images
 
     def counts(self, outputs: bench.Outputs) -> str:
-        ours, theirs = self.sets(outputs)
-        return f"{len(ours)} images of {_size(ours)} against {len(theirs)} {self.against} of {_size(theirs)}"
+        return f"{len(outputs.sr)} images of {extent(outputs.sr)} against {self.theirs(outputs)}"
+
+    def heading(self, outputs: bench.Outputs) -> str:
+        """What tables say of the reference beside the metric's name."""
+        reference = self.theirs(outputs)
+        return f"[to {len(reference) or ''} {reference.name}]".replace("  ", " ")
+
+    def floor(self, outputs: bench.Outputs, measure: Callable[[Sequence[np.ndarray]], float]) -> dict[str, Any]:
+        """What as many real faces reach that the reference lacks, evenly spread over those held out; none: nothing."""
+        real = getattr(outputs, self.held_out)
+        if real is None or len(real) < 2:
+            return {}
+        count = min(len(real), len(outputs.sr))
+
+        def make() -> float:
+            return measure([real[i * len(real) // count] for i in range(count)])
+
+        value = outputs.keep((type(self), self.params, "floor", count), make)
+        return {"extra": {"floor": value}, "counts": {"floor": count}}
 
 
 class OfLr:
@@ -38,20 +80,9 @@ class OfLr:
 
     needs: ClassVar[tuple[str, ...]] = ("reference_lr",)
     reference: ClassVar[str] = "reference_lr"
+    held_out: ClassVar[str] = "held_out_lr"
     against: ClassVar[str] = "real LR training faces"
     about = "lr"
-
-
-def _size(images: Any) -> str:
-    sizes = sorted({image.shape[1:] for image in images})
-    return f"{sizes[0][0]}x{sizes[0][1]}" if len(sizes) == 1 else f"{min(map(min, sizes))}-{max(map(max, sizes))} px"
-
-
-def interval(value: float, again: Callable[[np.random.Generator], float], seed: int, times: int) -> tuple[float, float]:
-    """value +- 1.96 standard deviations over bootstrap resamples of the images (a distance's percentiles are biased)."""
-    rng = np.random.default_rng(seed)
-    spread = float(np.std([again(rng) for _ in range(times)], ddof=1))
-    return max(0.0, value - 1.96 * spread), value + 1.96 * spread
 
 
 # ---------------------------------------------------------------- on Inception features
@@ -61,25 +92,33 @@ class OfFeatures(OfSets):
     """A distance between the features of two sets."""
 
     pretrained = {"inception-fid": ""}
+    libraries = ("pytorch-fid", "scipy")
 
     def network(self) -> str:
         return f"pytorch-fid Inception (sha256 {weights.file_hash('inception-fid')}), bilinear to 299 px"
 
     def statistics(self, outputs: bench.Outputs, **options: Any) -> tuple[Statistics, Statistics]:
-        ours, theirs = self.sets(outputs)
-        if min(len(ours), len(theirs)) < 2:
+        ours, theirs = outputs.sr, self.theirs(outputs)
+        if len(ours) < 2 or (theirs.images is not None and len(theirs) < 2):
             raise bench.Unavailable("needs at least two images in each set")
-        return of_outputs(outputs, **options), of_reference(outputs, self.reference, **options)
+        return of_outputs(outputs, **options), of_reference(outputs, theirs, **options)
+
+    def moments(self, outputs: bench.Outputs, reference: bench.Reference) -> tuple[np.ndarray, np.ndarray]:
+        """The mean (d,) and covariance (d, d) of a set's features, as files of statistics hold them."""
+        found = of_reference(outputs, reference, dims=self.params.dims)
+        return found.mean, found.covariance
 
 
 class Fid(OfFeatures):
     """Frechet Inception distance (Heusel 2017): ||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of pool3 features.
 
-    Extra ``inf``: FID extrapolated to infinitely many of these images (Chong 2020); the reference's own bias stays.
+    Extras: ``floor``, what as many real faces reach; ``inf``, FID extrapolated to infinitely many of these images (Chong
+    2020), where there are four times as many as features; the reference's own bias stays.
     """
 
     title = "FID"
     decimals = 2
+    parts = {"inf": "FID, n to infinity"}
     paper = (
         "Heusel et al.: GANs trained by a two time-scale update rule converge to a local Nash equilibrium, NeurIPS 2017"
     )
@@ -94,30 +133,38 @@ class Fid(OfFeatures):
     def protocol(self, outputs: bench.Outputs) -> str:
         p = self.params
         few = len(outputs.sr) < SMALL
-        warning = f"; biased: fewer than {SMALL} images, see .inf and kid" if few else ""
+        warning = f"; biased upwards: fewer than {SMALL} images, see .floor and kid" if few else ""
         dims = "" if p.dims == 2048 else f"{p.dims} features of an earlier layer, "
+        more = ""
+        if len(outputs.sr) >= PER_FEATURE * p.dims:
+            more = f"; .inf: linear in 1/n from {SIZES} sizes, half to all of the images"
         return (
-            f"FID, {self.counts(outputs)}, {self.network()}, {dims}float64 statistics, interval by bootstrap of the images; "
-            f".inf: linear in 1/n from {SIZES} sizes, half to all of the images, rough below {4 * p.dims}{warning}"
+            f"{self.heading(outputs)} FID, {self.counts(outputs)}, {self.network()}, {dims}float64 statistics, interval by "
+            f"the jackknife of {stats.GROUPS} groups of the images{more}{warning}"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        first, second = self.statistics(outputs, dims=self.params.dims, compiled=self.params.compiled)
+        options = {"dims": self.params.dims, "compiled": self.params.compiled}
+        first, second = self.statistics(outputs, **options)
         n, value = len(outputs.sr), frechet_distance(first, second)
-        features = first.features[sorted(range(n), key=lambda i: outputs.sr[i].tobytes())]  # draws then fit any order
-
-        def of(rows: np.ndarray) -> float:
-            return frechet_distance(of_features(features[rows]), second)
-
-        ci = interval(value, lambda rng: of(rng.integers(0, n, n)), outputs.seed, RESAMPLES)
-        extra = {"inf": extrapolated(value, n, of, outputs.seed)} if n >= 2 * SIZES else {}
-        return bench.Score(value, ci=ci, n=n, extra=extra)
+        keys = digests(outputs)
+        left_out = frechet_without(first.features, stats.dealt(keys), second) if n > 2 else np.empty(0)
+        ci = stats.jackknife(value, left_out, least=0.0)
+        extra: dict[str, float] = {}
+        if n >= PER_FEATURE * self.params.dims:
+            features = first.features[sorted(range(n), key=keys.__getitem__)]  # draws then fit any order
+            extra["inf"] = extrapolated(
+                value, n, lambda rows: frechet_distance(of_features(features[rows]), second), outputs.seed
+            )
+        floor = self.floor(outputs, lambda real: frechet_distance(of_images(outputs, real, **options), second))
+        return bench.Score(value, ci=ci, n=n, extra=extra | floor.get("extra", {}), counts=floor.get("counts", {}))
 
 
 class FidLr(OfLr, Fid):
     """FID in the LR domain (Bulat 2018, section 4.2; Zeng 2022, table III)."""
 
     title = "FID (LR)"
+    parts = {"inf": "FID (LR), n to infinity"}
 
 
 def extrapolated(value: float, n: int, of: Callable[[np.ndarray], float], seed: int) -> float:
@@ -142,17 +189,20 @@ class Kid(OfFeatures):
     def protocol(self, outputs: bench.Outputs) -> str:
         most = f", {LARGEST} of a set at most" if max(map(len, self.sets(outputs))) > LARGEST else ""
         return (
-            f"KID, unbiased MMD^2, kernel (x'y/2048 + 1)^3, {self.counts(outputs)}{most}, {self.network()}, "
-            "interval by the jackknife over the images"
+            f"{self.heading(outputs)} KID, unbiased MMD^2, kernel (x'y/2048 + 1)^3, {self.counts(outputs)}{most}, "
+            f"{self.network()}, interval by the jackknife over the images"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
+        self.sets(outputs)
         first, second = self.statistics(outputs)
         theirs = second.features[:LARGEST].astype(np.float64)
         within = outputs.keep(("kid", self.reference), lambda: within_set(theirs).sum())
-        value, spread = kid(first.features[:LARGEST].astype(np.float64), theirs, within)
-        ci = None if np.isnan(spread) else (value - 1.96 * spread, value + 1.96 * spread)
-        return bench.Score(value, ci=ci, n=len(outputs.sr))
+        value, left_out = kid(first.features[:LARGEST].astype(np.float64), theirs, within)
+        floor = self.floor(
+            outputs, lambda real: kid(of_images(outputs, real).features.astype(np.float64), theirs, within)[0]
+        )
+        return bench.Score(value, ci=stats.jackknife(value, left_out), n=len(outputs.sr), **floor)
 
 
 def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -165,13 +215,13 @@ def within_set(x: np.ndarray, block: int = 1024) -> np.ndarray:
     return np.concatenate([kernel(x[i : i + block], x).sum(1) for i in range(0, len(x), block)]) - own
 
 
-def kid(x: np.ndarray, y: np.ndarray, within_y: float) -> tuple[float, float]:
-    """MMD^2 of (n, d) and (m, d) features, and its standard error by leaving out one of x at a time."""
+def kid(x: np.ndarray, y: np.ndarray, within_y: float) -> tuple[float, np.ndarray]:
+    """MMD^2 of (n, d) and (m, d) features, and (n,) the same without each one of x; empty for two."""
     n, m = len(x), len(y)
     inner, cross = within_set(x), np.concatenate([kernel(x[i : i + 1024], y).sum(1) for i in range(0, n, 1024)])
     theirs = within_y / (m * (m - 1))
     value = inner.sum() / (n * (n - 1)) + theirs - 2 * cross.sum() / (n * m)
     if n < 3:
-        return float(value), float("nan")
+        return float(value), np.empty(0)
     without = (inner.sum() - 2 * inner) / ((n - 1) * (n - 2)) + theirs - 2 * (cross.sum() - cross) / ((n - 1) * m)
-    return float(value), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
+    return float(value), without

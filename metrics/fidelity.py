@@ -1,6 +1,7 @@
-"""Fidelity to the ground truth, by pyiqa: PSNR, SSIM, MS-SSIM, NLPD; and to the LR input."""
+"""Fidelity to the ground truth: PSNR, SSIM, MS-SSIM as published, NLPD by pyiqa; and to the LR input."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -8,21 +9,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
+from bench.core.colour import luma
 from bench.core.image import downsample
+from bench.faces.images import shapes
 
 SPACES = {
-    "y": "Y of BT.601, 0-255 (pyiqa's)",
-    "ycbcr": "Y of BT.601, 16-235 (MATLAB's rgb2ycbcr)",
-    "rgb": "RGB",
+    "ycbcr": ("Y", "Y of BT.601, 16-235 (MATLAB's rgb2ycbcr)"),
+    "y": ("Y 0-255", "Y of BT.601, 0-255"),
+    "rgb": ("RGB", "RGB"),
 }
-WINDOW = 11  # px: side of SSIM's Gaussian window (Wang 2004)
+WINDOW, SIGMA = 11, 1.5  # px: side and deviation of SSIM's Gaussian window (Wang 2004, section III.C)
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # (K L)^2 of the same
 MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first (Wang 2003, section 3.2)
 
 
 @dataclass(frozen=True)
 class Params:
-    color: Literal["y", "ycbcr", "rgb"] = "y"  # luma over 0-255; over 16-235, as MATLAB: 1.3 dB more; all channels
-    border: int = 0  # pixels cut off at each side before measuring
+    color: Literal["ycbcr", "y", "rgb"] = (
+        "ycbcr"  # luma of 16-235 as MATLAB and most papers; of 0-255: 1.3 dB less; RGB
+    )
+    border: int | None = None  # pixels cut off at each side before measuring; none: as many as the scale
 
 
 class _Fidelity(bench.Metric):
@@ -37,14 +43,21 @@ class _Fidelity(bench.Metric):
         """(B, 3, H, W) twice -> (B,)."""
         raise NotImplementedError
 
+    def border(self, outputs: bench.Outputs) -> int:
+        given: int | None = self.params.border
+        return outputs.scale if given is None else given
+
     def protocol(self, outputs: bench.Outputs) -> str:
-        p = self.params
-        space = SPACES[getattr(p, "color", "y")]
-        return f"{self.formula}, {space}, border {p.border} px, 8-bit images against the HR of the same face, by pyiqa"
+        short, space = SPACES[getattr(self.params, "color", "y")]
+        border = self.border(outputs)
+        return (
+            f"[{short}, border {border}] {self.formula}, {space}, border {border} px, 8-bit images against the HR of the "
+            "same face"
+        )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         assert outputs.hr is not None
-        border = self.params.border
+        border = self.border(outputs)
 
         def inside(sr: Tensor, hr: Tensor) -> Tensor:
             return self.compare(*(F.pad(x, [-border] * 4) for x in (sr, hr)))
@@ -53,29 +66,28 @@ class _Fidelity(bench.Metric):
         return bench.per_face(inside, outputs.sr, outputs.hr, device=outputs.device, least=least, why=self.why)
 
     def channels(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, 1 or 3, H, W) float64, whole grey levels of 0-255."""
-        from pyiqa.archs.func_util import preprocess_rgb
-
+        """(B, 3, H, W) in [0, 1] -> (B, 1 or 3, H, W) of 0-255, luma as it is, not rounded."""
         color = self.params.color
-        return preprocess_rgb(images, color != "rgb", 255, "yiq" if color == "y" else color).double()
+        if color == "rgb":
+            return images * 255
+        grey = luma(images)[:, None]
+        return grey * 219 + 16 if color == "ycbcr" else grey * 255
 
 
 class Psnr(_Fidelity):
-    """10 log10(1 / MSE), dB; at most 80 dB, where pyiqa's epsilon of 1e-8 ends it."""
+    """10 log10(1 / MSE), dB, of values over 255; at most 80 dB, where the epsilon of 1e-8 ends it."""
 
     title = "PSNR"
     decimals = 2
     formula = "10 log10(1/(MSE + 1e-8))"
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
-        from pyiqa.archs.psnr_arch import psnr
-
-        color = self.params.color
-        return psnr(sr, hr, color != "rgb", data_range=1.0, color_space="yiq" if color == "y" else color)
+        error = ((self.channels(sr) - self.channels(hr)) / 255).square().mean((1, 2, 3))
+        return -10 * (error + 1e-8).log10()
 
 
 class Ssim(_Fidelity):
-    """Structural similarity (Wang 2004): Gaussian window of 11 px, sigma 1.5, no downsampling."""
+    """Structural similarity (Wang 2004): Gaussian window of 11 px, sigma 1.5, no downsampling; negative structure counts."""
 
     title = "SSIM"
     decimals = 4
@@ -84,9 +96,7 @@ class Ssim(_Fidelity):
     least, why = WINDOW, "SSIM's window does not fit"
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
-        from pyiqa.archs.ssim_arch import ssim
-
-        return ssim(self.channels(sr), self.channels(hr), data_range=255)
+        return similarity(self.channels(sr), self.channels(hr))[0]
 
 
 class MsSsim(Ssim):
@@ -100,29 +110,69 @@ class MsSsim(Ssim):
     paper = "Wang, Simoncelli, Bovik: Multiscale structural similarity for image quality assessment, Asilomar 2003"
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        border = self.params.border
-        sides = {min(image.shape[1:]) - 2 * border for image in outputs.sr}
+        border = self.border(outputs)
+        sides = {min(shape[1:]) - 2 * border for shape in shapes(outputs.sr)}
         counts = sorted({scales(side) for side in sides if side >= WINDOW})
         used = " and ".join(map(str, counts))
         weights = (
             "" if counts == [5] else f" ({min(sides)} px have no room for five; their weights divided by their sum)"
         )
-        return f"MS-SSIM, {used} scales{weights}, {super().protocol(outputs)}"
+        return f"{super().protocol(outputs)}; MS-SSIM, {used} scales{weights}"
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
-        from pyiqa.archs.ssim_arch import ssim
-
+        """The product of the scales' terms to their powers; a mean contrast below 0 counts as 0, which has every power."""
         x, y = self.channels(sr), self.channels(hr)
         count = scales(min(x.shape[-2:]))
-        weights = torch.tensor(MS_WEIGHTS[:count], dtype=x.dtype)
-        parts: list[Tensor] = []
-        for scale in range(count):
-            whole, contrast = ssim(x, y, get_cs=True, data_range=255)
-            parts.append(whole if scale == count - 1 else contrast)
-            odd = (x.shape[2] % 2, x.shape[3] % 2)
-            x, y = F.avg_pool2d(x, 2, padding=odd), F.avg_pool2d(y, 2, padding=odd)
-        exponents = weights / (1 if count == len(MS_WEIGHTS) else weights.sum())
-        return torch.stack([part ** float(w) for part, w in zip(parts, exponents, strict=True)]).prod(0)
+        exponents = torch.tensor(MS_WEIGHTS[:count], dtype=torch.float64)
+        exponents /= 1 if count == len(MS_WEIGHTS) else exponents.sum()
+        product: Any = 1.0
+        for scale, exponent in enumerate(exponents.tolist()):
+            whole, contrast = similarity(x, y)
+            product = product * (whole if scale == count - 1 else contrast).clamp(min=0) ** exponent
+            if scale < count - 1:
+                x, y = halved(x), halved(y)
+        return product
+
+
+def similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, C, H, W) of 0-255 twice -> SSIM and its contrast-structure term, (B,) each: means over positions and channels.
+
+    A pixel's own mean is subtracted first, which changes no variance and keeps float32's digits for it.
+    """
+    rows, columns = (window(side, x.device) for side in x.shape[-2:])
+
+    def smooth(images: Tensor) -> Tensor:
+        return rows.T @ (images @ columns)
+
+    middle_x, middle_y = (i.mean((2, 3), keepdim=True) for i in (x, y))
+    x, y = x - middle_x, y - middle_y
+    mean_x, mean_y = smooth(x), smooth(y)
+    product = smooth(x * y) - mean_x * mean_y
+    squares = smooth(x.square() + y.square()) - mean_x.square() - mean_y.square()
+    contrast = (2 * product + C2) / (squares + C2)
+    mean_x, mean_y = mean_x + middle_x, mean_y + middle_y
+    whole = contrast * (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
+    return whole.mean((1, 2, 3)), contrast.mean((1, 2, 3))
+
+
+@lru_cache(maxsize=64)
+def window(side: int, device: torch.device) -> Tensor:
+    """(side, side - 10): a line of pixels times this is the line smoothed by the Gaussian window, where that fits."""
+    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+    taps = torch.exp(-offsets.square() / (2 * SIGMA**2))
+    taps /= taps.sum()
+    found = torch.zeros(side, side - WINDOW + 1, dtype=torch.float64)
+    for place in range(side - WINDOW + 1):
+        found[place : place + WINDOW, place] = taps
+    return found.float().to(device)
+
+
+def halved(images: Tensor) -> Tensor:
+    """Means of 2x2 pixels; the last line of an odd side is repeated (Wang's filter is symmetric at the edge)."""
+    height, width = images.shape[-2:]
+    if height % 2 or width % 2:
+        images = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
+    return F.avg_pool2d(images, 2)
 
 
 def scales(side: int) -> int:
@@ -137,15 +187,16 @@ class Nlpd(_Fidelity):
     """Normalised Laplacian pyramid distance (Laparra 2016), six levels, on luma."""
 
     title = "NLPD"
+    libraries = ("pyiqa",)
     direction = "lower"
     default = False
     paper = "Laparra et al.: Perceptual image quality assessment using a normalized Laplacian pyramid, EI 2016"
-    formula = "NLPD, 6 levels"
+    formula = "NLPD by pyiqa, 6 levels"
     least, why = 32, "six levels of a pyramid do not fit"
 
     @dataclass(frozen=True)
     class Params:
-        border: int = 0  # pixels cut off at each side before measuring
+        border: int | None = None  # pixels cut off at each side before measuring; none: as many as the scale
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
         from pyiqa.archs.nlpd_arch import NLPD
@@ -162,7 +213,7 @@ class LrPsnr(bench.Metric):
     needs = ("lr",)
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        return f"PSNR (RGB) of the output, antialiased bicubic / {outputs.scale}, against the LR input, 8-bit"
+        return f"[RGB] PSNR of the output, antialiased bicubic / {outputs.scale}, against the LR input, 8-bit"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         def compare(sr: Tensor, lr: Tensor) -> Any:

@@ -18,6 +18,7 @@ class Identity(bench.Metric):
     """
 
     title = "Identity"
+    libraries = ("facexlib",)
     pretrained = {"arcface": ""}
     direction = "higher"
     default = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 import bench
 from bench import weights
 from bench.core.files import read_sealed, write_sealed
+from bench.core.stats import without
 from bench.kit.offline import standing_in
 
 KEPT = 50_000  # reference images whose features are kept; mean and covariance are of all
@@ -89,6 +90,13 @@ class Statistics:
             found.mean, found.scatter = saved["mean"], saved["scatter"]
         return found
 
+    @classmethod
+    def given(cls, mean: np.ndarray, covariance: np.ndarray) -> Statistics:
+        """Of a set of which no more is known."""
+        found = cls(mean.size, mean.size + 2)
+        found.mean, found.scatter = mean, covariance * (mean.size + 1)
+        return found
+
     @property
     def covariance(self) -> np.ndarray:
         return self.root.T @ self.root if self.n <= self.dims else self.scatter / (self.n - 1)
@@ -127,6 +135,33 @@ def cross_trace(first: Statistics, second: Statistics) -> float:
     return float(np.linalg.svd(first.root @ second.root.T, compute_uv=False).sum())
 
 
+def frechet_without(features: np.ndarray, groups: Sequence[np.ndarray], second: Statistics) -> np.ndarray:
+    """(G,): the distance of (n, d) features to the second set where each of G groups of them is left out.
+
+    The trace of (S1 S2)^(1/2) is that of (R S1 R')^(1/2), R'R = S2: of few images by their (n, n) products in S2.
+    """
+    n, dims = features.shape
+    middle = features.mean(0, dtype=np.float64)
+    rows = features.astype(np.float64) - middle
+    shift, root = second.mean - middle, second.root
+    few = n <= dims
+    seen = rows @ root.T
+    products = seen @ seen.T if few else rows.T @ rows
+    found = []
+    for group, kept in zip(groups, without(n, groups), strict=True):
+        count, mean = n - len(group), rows[kept].mean(0)
+        if few:
+            inner = products[np.ix_(kept, kept)]
+            across = inner.mean(0)
+            inner = inner - across - across[:, None] + across.mean()
+        else:
+            inner = root @ (products - rows[group].T @ rows[group] - count * np.outer(mean, mean)) @ root.T
+        trace = ((rows[kept] - mean) ** 2).sum() / (count - 1)
+        cross = np.sqrt(np.linalg.eigvalsh(inner / (count - 1)).clip(0)).sum()
+        found.append(((mean - shift) ** 2).sum() + trace + second.traces() - 2 * cross)
+    return np.array(found)
+
+
 def of_features(features: np.ndarray) -> Statistics:
     """Of all (n, d) at once; where they are few, without the (d, d) that nothing needs then."""
     n, dims = features.shape
@@ -142,34 +177,48 @@ def of_features(features: np.ndarray) -> Statistics:
 
 def of_outputs(outputs: bench.Outputs, dims: int = 2048, compiled: bool = False) -> Statistics:
     """Of ``outputs.sr``, its features in their order. Kept for the next metric of the same images."""
-    key, images = ("inception sr", dims), digest(outputs.sr)
+    key, images = ("inception sr", dims), digest(digests(outputs))
     if outputs.cache.get(key, ("",))[0] != images:
-        features = np.empty((len(outputs.sr), dims), np.float32)
-        for indices, part in batches(outputs, outputs.sr, dims, compiled):
-            features[indices] = part
-        outputs.cache[key] = images, of_features(features)
+        outputs.cache[key] = images, of_images(outputs, outputs.sr, dims, compiled)
     return outputs.cache[key][1]
 
 
-def of_reference(outputs: bench.Outputs, name: str, dims: int = 2048, compiled: bool = False) -> Statistics:
-    """Of the faces of this field of Outputs, the same for all metrics and methods of a run; kept in its store."""
-    images = getattr(outputs, name)
+def of_images(outputs: bench.Outputs, images: Any, dims: int = 2048, compiled: bool = False) -> Statistics:
+    """Of any images, their features in their order, by the run's network."""
+    features = np.empty((len(images), dims), np.float32)
+    for indices, part in batches(outputs, images, dims, compiled):
+        features[indices] = part
+    return of_features(features)
+
+
+def of_reference(
+    outputs: bench.Outputs, reference: bench.Reference, dims: int = 2048, compiled: bool = False
+) -> Statistics:
+    """Of the faces that sets are compared with, the same for all metrics and methods of a run; kept in its store."""
 
     def make() -> Statistics:
+        if reference.images is None:
+            assert reference.statistics is not None
+            mean, covariance = reference.statistics
+            if mean.size != dims:
+                raise bench.Unavailable(
+                    f"{reference.name} have {mean.size} features, not {dims}: fid[dims={mean.size}]"
+                )
+            return Statistics.given(mean, covariance)
         file = None
         if outputs.folder is not None:
-            which = digest(images, weights.file_hash("inception-fid"))
+            which = digest([reference.fingerprint, weights.file_hash("inception-fid")])
             file = outputs.folder / f"inception-{dims}-{which}.npz"
             if content := read_sealed(file):
                 return Statistics.read(content)
         found = Statistics(dims, limit=KEPT)
-        for rows in chunks(part for _, part in batches(outputs, images, dims, compiled)):
+        for rows in chunks(part for _, part in batches(outputs, reference.images, dims, compiled)):
             found.add(rows)
         if file is not None:
             write_sealed(file, found.write)
         return found
 
-    return outputs.keep(("inception", name, dims), make)
+    return outputs.keep(("inception", reference.name, reference.fingerprint, dims), make)
 
 
 def chunks(parts: Iterable[np.ndarray], least: int = 1024) -> Iterator[np.ndarray]:
@@ -184,12 +233,18 @@ def chunks(parts: Iterable[np.ndarray], least: int = 1024) -> Iterator[np.ndarra
         yield np.concatenate(waiting)
 
 
-def digest(images: Any, start: str = "") -> str:
-    """32 hex digits of the images' content and order."""
-    content = hashlib.blake2b(start.encode(), digest_size=16)
-    for image in images:
-        content.update(repr(image.shape).encode() + image.tobytes())
-    return content.hexdigest()
+def digests(outputs: bench.Outputs) -> list[bytes]:
+    """A hash of the content of each of ``outputs.sr``, made once."""
+    known = outputs.cache.get("digests")
+    if known is None or known[0] is not outputs.sr or len(known[1]) != len(outputs.sr):
+        found = [hashlib.blake2b(repr(i.shape).encode() + i.tobytes(), digest_size=16).digest() for i in outputs.sr]
+        known = outputs.cache["digests"] = outputs.sr, found
+    return known[1]
+
+
+def digest(parts: Iterable[Any]) -> str:
+    """32 hex digits of these parts and their order."""
+    return hashlib.blake2b(repr(list(parts)).encode(), digest_size=16).hexdigest()
 
 
 def batches(outputs: bench.Outputs, images: Any, dims: int, compiled: bool) -> Iterator[tuple[list[int], np.ndarray]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import bench
-from bench.core.stats import bootstrap_mean
+from bench.core.stats import mean_interval
 
 from .distribution import LARGEST, OfFeatures
 
@@ -23,22 +23,25 @@ class Precision(OfFeatures):
     default = False
     paper = "Kynkaanniemi et al.: Improved precision and recall metric for assessing generative models, NeurIPS 2019"
     Params = Params  # type: ignore[assignment]
+    interval = "interval of the share of outputs"
 
     def protocol(self, outputs: bench.Outputs) -> str:
         most = f", {LARGEST} of a set at most" if max(map(len, self.sets(outputs))) > LARGEST else ""
         return (
-            f"{type(self).__name__.lower()}, k = {self.params.k}, {self.counts(outputs)}{most}, {self.network()} "
-            "(the paper's features are VGG16's)"
+            f"{self.heading(outputs)} {type(self).__name__.lower()}, k = {self.params.k}, "
+            f"{self.counts(outputs)}{most}, {self.network()} "
+            f"(the paper's features are VGG16's), {self.interval}"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         k = self.params.k
+        self.sets(outputs)
         first, second = (s.features[:LARGEST].astype(np.float64) for s in self.statistics(outputs))
         if min(len(first), len(second)) <= k:
             raise bench.Unavailable(f"needs more than k = {k} images in each set")
         reach = outputs.keep(("reach", self.reference, k), lambda: reaches(second, k))
         inside = self.inside(first, second, reach)
-        return bench.Score(float(inside.mean()), ci=bootstrap_mean(inside, seed=outputs.seed), n=len(outputs.sr))
+        return bench.Score(float(inside.mean()), ci=mean_interval(inside, seed=outputs.seed), n=len(outputs.sr))
 
     def inside(self, first: Any, second: Any, reach: np.ndarray) -> np.ndarray:
         return on_manifold(first, second, reach)
@@ -46,6 +49,8 @@ class Precision(OfFeatures):
 
 class Recall(Precision):
     """The share of reference faces that lie on the restored faces' manifold: are all kinds of faces there?"""
+
+    interval = "interval of the share of reference faces, the outputs as they are"
 
     def inside(self, first: Any, second: Any, reach: np.ndarray) -> np.ndarray:
         return on_manifold(second, first, reaches(first, self.params.k))

@@ -2,17 +2,32 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 import bench
 from bench import weights
+from bench.faces.images import shapes
 
 BLOCK = 96  # px: side of NIQE's blocks (Mittal 2013); the statistics in its file are of such blocks
 CROP = 4  # px cut off at each side before PI (PIRM 2018)
 NRQM_LEAST = 58  # px: below this NRQM's pyramid has no 11 px left for its structural correlations
+
+
+LUMA = {"gray": "luma of 0-255", "ycbcr": "Y of 16-235"}
+SPACES = {"gray": "yiq", "ycbcr": "ycbcr"}  # as pyiqa calls them
+
+
+def heading(params: Any) -> str:
+    """What tables say beside the metric's name."""
+    space = {"gray": "Y 0-255", "ycbcr": "Y"}[params.color]
+    return f"[{space}, border {params.border}]" if params.border else f"[{space}]"
+
+
+def inner(images: Tensor, border: int) -> Tensor:
+    return images[..., border : images.shape[-2] - border, border : images.shape[-1] - border]
 
 
 def each(measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -31,6 +46,7 @@ def each(measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 class _Statistics(bench.Metric):
     default = False
+    libraries: ClassVar[tuple[str, ...]] = ("pyiqa",)
 
     def hashes(self) -> str:
         return " and ".join(f"{name} (sha256 {weights.file_hash(name)})" for name in self.required_weights())
@@ -49,13 +65,18 @@ class Niqe(_Statistics):
     @dataclass(frozen=True)
     class Params:
         block: int = BLOCK  # px, even: side of a block; values of other blocks compare with their own kind alone
+        color: Literal["ycbcr", "gray"] = (
+            "ycbcr"  # luma of 16-235 (BasicSR's, super-resolution's); of 0-255 (the authors')
+        )
+        border: int = 0  # pixels cut off at each side before measuring
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        block = self.params.block
-        counts = [image.shape[1] // block * (image.shape[2] // block) for image in outputs.sr]
+        block, cut = self.params.block, 2 * self.params.border
+        counts = [(height - cut) // block * ((width - cut) // block) for _, height, width in shapes(outputs.sr)]
         few = "; with one block a face its covariance is 0" if 1 in counts else ""
         own = "" if block == BLOCK else f"; not comparable with NIQE of {BLOCK} px"
-        return f"NIQE, luma 0-255, blocks of {block} px{few}{own}, {self.hashes()}, by pyiqa"
+        luma = LUMA[self.params.color]
+        return f"{heading(self.params)} NIQE, {luma}, blocks of {block} px{few}{own}, {self.hashes()}, by pyiqa"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         block = self.params.block
@@ -63,8 +84,10 @@ class Niqe(_Statistics):
         why = (
             f"no block of NIQE fits; niqe[block={BLOCK // 6}] measures with smaller ones, comparable with itself alone"
         )
-        measure = each(lambda images: niqe(images, parameters, block=block))
-        return bench.per_face(measure, outputs.sr, size=32, device=outputs.device, least=block, why=why)
+        space, border = SPACES[self.params.color], self.params.border
+        measure = each(lambda images: niqe(inner(images, border), parameters, block=block, space=space))
+        least = block + 2 * border
+        return bench.per_face(measure, outputs.sr, size=32, device=outputs.device, least=least, why=why)
 
 
 def niqe_parameters() -> tuple[Tensor, Tensor]:
@@ -91,15 +114,27 @@ class Brisque(_Statistics):
     pretrained = {"brisque": ""}
     paper = "Mittal, Moorthy, Bovik: No-reference image quality assessment in the spatial domain, TIP 2012"
 
+    @dataclass(frozen=True)
+    class Params:
+        color: Literal["gray", "ycbcr"] = "gray"  # luma of 0-255 as the authors' code (rgb2gray); of 16-235
+        border: int = 0  # pixels cut off at each side before measuring
+
     def protocol(self, outputs: bench.Outputs) -> str:
-        return f"BRISQUE, luma 0-255, two scales, {self.hashes()}, by pyiqa"
+        return f"{heading(self.params)} BRISQUE, {LUMA[self.params.color]}, two scales, {self.hashes()}, by pyiqa"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         from pyiqa.archs.brisque_arch import brisque
+        from pyiqa.utils.color_util import to_y_channel
 
         coefficients, vectors = outputs.keep("brisque", lambda: weights.load("brisque"))
-        measure = each(lambda images: brisque(images, sv_coef=coefficients, sv=vectors))
-        return bench.per_face(measure, outputs.sr, device=outputs.device, least=16, why="no room for two scales")
+        space, border = SPACES[self.params.color], self.params.border
+
+        def grey(images: Tensor) -> Tensor:
+            return to_y_channel(inner(images, border), 255, space) / 255
+
+        measure = each(lambda images: brisque(grey(images), sv_coef=coefficients, sv=vectors))
+        least = 16 + 2 * border
+        return bench.per_face(measure, outputs.sr, device=outputs.device, least=least, why="no room for two scales")
 
 
 class Piqe(_Statistics):
@@ -149,15 +184,14 @@ class Pi(_Statistics):
     paper = "Blau et al.: The 2018 PIRM challenge on perceptual image super-resolution, ECCV workshops 2018"
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        return f"PI = ((10 - NRQM) + NIQE) / 2, Y of 16-235, border {CROP} px cut off, {self.hashes()}, by pyiqa"
+        return f"[Y, border {CROP}] PI = ((10 - NRQM) + NIQE) / 2, Y of 16-235, {self.hashes()}, by pyiqa"
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         parameters = outputs.keep("niqe", niqe_parameters)
         model = outputs.keep("nrqm of pi", lambda: forests(CROP, "ycbcr"))
 
         def measure(images: Tensor) -> Tensor:
-            inner = images[..., CROP:-CROP, CROP:-CROP]
-            return (10 - model(images) + niqe(inner, parameters, space="ycbcr").to(images)) / 2
+            return (10 - model(images) + niqe(inner(images, CROP), parameters, space="ycbcr").to(images)) / 2
 
         why = "no block of NIQE fits"
         return bench.per_face(

@@ -1,7 +1,9 @@
 """A distance between sets of faces that needs no weights: sliced Wasserstein, of patches of Laplacian pyramids."""
 
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
+from bench.core import stats
 from bench.core.image import downsample, to_uint8
+from bench.faces.images import shapes
 
-from .distribution import RESAMPLES, OfLr, OfSets
+from .distribution import OfLr, OfSets
+from .inception import digests
+
+MOST = 65_536  # patches of a set and level
 
 
 class Swd(OfSets):
@@ -34,45 +41,66 @@ class Swd(OfSets):
         smallest: int = 16  # px: side of the coarsest level
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        p = self.params
+        p, theirs = self.params, self.sets(outputs)[1]
         return (
-            f"SWD x 1000, {self.counts(outputs)}, Laplacian pyramid to {p.smallest} px, {p.per_image} patches "
-            f"of {p.patch}x{p.patch} an image, {p.directions} directions, seed {outputs.seed}, interval by bootstrap over images"
+            f"{self.heading(outputs)} SWD x 1000, {self.counts(outputs)}, Laplacian pyramid to {p.smallest} px, "
+            f"{self.each(outputs.sr)} patches of {p.patch}x{p.patch} an image and as many of all the reference, "
+            f"{p.directions} directions, interval by the jackknife of {stats.GROUPS} groups of the images; biased upwards "
+            f"by few images ({len(outputs.sr)} and {len(theirs)}), see .floor"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        levels, resampled = self.distances(self.sets(outputs)[0], outputs)
-        value, spread = float(np.mean(levels)), float(np.std(resampled, ddof=1))
-        ci = max(0.0, value - 1.96 * spread), value + 1.96 * spread
+        self.sets(outputs)
+        levels, left_out = self.distances(outputs.sr, outputs, stats.dealt(digests(outputs)))
+        value = float(np.mean(levels))
         extra = {f"level{level}": distance for level, distance in enumerate(levels)}
-        return bench.Score(value, ci=ci, n=len(self.sets(outputs)[0]), extra=extra)
+        floor = self.floor(outputs, lambda real: float(np.mean(self.distances(real, outputs)[0])))
+        ci = stats.jackknife(value, left_out, least=0.0)
+        extra |= floor.get("extra", {})
+        return bench.Score(value, ci=ci, n=len(outputs.sr), extra=extra, counts=floor.get("counts", {}))
 
-    def distances(self, ours: Any, outputs: bench.Outputs) -> tuple[list[float], np.ndarray]:
-        """The distance at each level, and the means over levels for resamples of the images (the same for all sets)."""
-        p = self.params
-        theirs = self.sets(outputs)[1]
-        if min(min(i.shape[1:]) for i in (*ours, *theirs)) < p.patch:
+    def each(self, images: Any) -> int:
+        """Patches of an image and level: of many images fewer."""
+        return min(self.params.per_image, max(1, MOST // len(images)))
+
+    def distances(
+        self, ours: Any, outputs: bench.Outputs, groups: Sequence[np.ndarray] = ()
+    ) -> tuple[list[float], np.ndarray]:
+        """The distance at each level, and its means over levels without each of the groups of images."""
+        p, theirs, each = self.params, self.sets(outputs)[1], self.each(ours)
+        if min(min(shape[1:]) for images in (ours, theirs) for shape in shapes(images)) < p.patch:
             raise bench.Unavailable(f"a face is smaller than the {p.patch} px of a patch")
-        count = -(-len(ours) * p.per_image // len(theirs))  # as many patches as ours, from all of the reference
+        count = -(-len(ours) * each // len(theirs))  # as many patches as ours, from all of the reference
         reference = outputs.keep(
-            ("swd", self.reference, p, count), lambda: self.projections(theirs, count, outputs.seed)
+            ("swd", self.reference, self.theirs(outputs).name, p, count),
+            lambda: self.projections(theirs, count, outputs.seed),
         )
-        resample = np.random.default_rng(outputs.seed)
-        draws = [np.arange(len(ours)), *(resample.integers(0, len(ours), len(ours)) for _ in range(RESAMPLES))]
+        group_of = np.zeros(len(ours), np.int32)
+        for number, group in enumerate(groups):
+            group_of[group] = number
+        parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in reference]
+        for level, indices, patches in self.patches(ours, each, outputs.seed):
+            if level < len(reference):
+                mean, std, directions, _ = reference[level]
+                projected = (directions @ ((patches - mean) / std).flatten(0, 1).flatten(1).T).numpy()
+                parts[level].append((projected, np.repeat(group_of[indices], each)))
         found = []
-        for mine, (mean, std, directions, other) in zip(
-            self.patches(ours, p.per_image, outputs.seed), reference, strict=False
-        ):
-            projected = (directions @ ((mine - mean) / std).flatten(0, 1).flatten(1).T).unflatten(1, mine.shape[:2])
-            found.append(drawn_distances(projected.numpy(), other, draws))
-        whole, *resampled = 1000 * np.stack(found, 1)  # (draw, level)
-        return whole.tolist(), np.mean(resampled, 1)
+        for level, (_, _, _, other) in enumerate(reference):
+            if parts[level]:
+                values, labels = (np.concatenate(column, -1) for column in zip(*parts[level], strict=True))
+                parts[level].clear()
+                found.append(sliced_distances(values, other, labels, len(groups)))
+        whole, *left_out = 1000 * np.stack(found, 1)  # (all and each group left out, level)
+        return whole.tolist(), np.mean(left_out, 1) if left_out else np.empty(0)
 
     def projections(self, images: Any, count: int, seed: int) -> list[tuple[Tensor, Tensor, Tensor, np.ndarray]]:
         """Per level: the patches' mean and deviation (1, 3, 1), random directions, and the sorted projections on them."""
         rng, found = torch.Generator().manual_seed(seed), []
-        for level in self.patches(images, count, seed):
-            flat = level.flatten(0, 1)
+        levels: dict[int, list[Tensor]] = {}
+        for number, _, patches in self.patches(images, count, seed):
+            levels.setdefault(number, []).append(patches.flatten(0, 1))
+        for number in sorted(levels):
+            flat = torch.cat(levels.pop(number))
             mean, std = flat.mean((0, 2), keepdim=True), flat.std((0, 2), keepdim=True) + 1e-8
             directions = F.normalize(torch.randn(self.params.directions, flat[0].numel(), generator=rng), dim=1)
             found.append(
@@ -80,21 +108,18 @@ class Swd(OfSets):
             )
         return found
 
-    def patches(self, images: Any, count: int, seed: int) -> list[Tensor]:
-        """Per level (n, count, 3, patch * patch): patches of each image, at places that its content and the seed decide."""
+    def patches(self, images: Any, count: int, seed: int) -> Iterator[tuple[int, list[int], Tensor]]:
+        """Level, indices of b images, (b, count, 3, patch * patch): at places that an image's content and the seed decide."""
         p = self.params
-        levels: list[list[Tensor]] = []
-        for indices, batch in bench.batches(images, size=256):
-            keys = np.array([zlib.crc32(images[i].tobytes(), seed) for i in indices], np.uint64)
+        for indices, batch in bench.batches(images, size=64):
+            pixels = to_uint8(batch).numpy()
+            keys = np.array([zlib.crc32(image.tobytes(), seed) for image in pixels], np.uint64)
             for level, band in enumerate(laplacian_pyramid(batch, p.smallest)):
                 height, width = (side - p.patch + 1 for side in band.shape[-2:])
                 place = torch.from_numpy(scattered(keys, count, level) % np.uint64(height * width)).long()
                 windows = band.unfold(2, p.patch, 1).unfold(3, p.patch, 1)  # (n, 3, height, width, patch, patch)
                 taken = windows[torch.arange(len(band))[:, None], :, place // width, place % width]
-                if level == len(levels):
-                    levels.append([])
-                levels[level].append(taken.flatten(3))
-        return [torch.cat(parts) for parts in levels]
+                yield level, indices, taken.flatten(3)
 
 
 class SwdLr(OfLr, Swd):
@@ -122,19 +147,22 @@ class SwdLrGain(SwdLr):
 
     def protocol(self, outputs: bench.Outputs) -> str:
         return (
-            f"SWD of the bicubic LR of the same faces less that of the LR; paired interval; {super().protocol(outputs)}"
+            f"{super().protocol(outputs)}; SWD of the bicubic LR of the same faces less that of the LR, the same groups of "
+            "faces left out of both"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         assert outputs.hr is not None
         scale, clean = outputs.scale, [np.empty(0)] * len(outputs.hr)
+        keys = [zlib.crc32(image.tobytes()) for image in outputs.hr]
         for indices, batch in bench.batches(outputs.hr):
             for index, image in zip(indices, to_uint8(downsample(batch, scale)).numpy(), strict=True):
                 clean[index] = image
-        (plain, plain_again), (mine, mine_again) = (self.distances(x, outputs) for x in (clean, outputs.sr))
-        value, spread = float(np.mean(plain) - np.mean(mine)), float(np.std(plain_again - mine_again, ddof=1))
+        groups = stats.dealt(keys)
+        (plain, plain_left), (mine, mine_left) = (self.distances(x, outputs, groups) for x in (clean, outputs.sr))
+        value = float(np.mean(plain) - np.mean(mine))
         extra = {f"level{i}": a - b for i, (a, b) in enumerate(zip(plain, mine, strict=True))}
-        return bench.Score(value, ci=(value - 1.96 * spread, value + 1.96 * spread), n=len(clean), extra=extra)
+        return bench.Score(value, ci=stats.jackknife(value, plain_left - mine_left), n=len(clean), extra=extra)
 
 
 def laplacian_pyramid(images: Tensor, smallest: int) -> list[Tensor]:
@@ -150,20 +178,28 @@ def laplacian_pyramid(images: Tensor, smallest: int) -> list[Tensor]:
     return [*levels, images]
 
 
-def drawn_distances(projected: np.ndarray, reference: np.ndarray, draws: list[np.ndarray]) -> list[float]:
-    """(direction, image, patch) and sorted (direction, N): the Wasserstein distance, mean over directions, of each draw."""
-    count = projected.shape[1] * projected.shape[2]
-    target = reference[:, quantiles(reference.shape[1], count)]
-    taken, found = np.empty_like(projected), []
-    rows = taken.reshape(len(taken), count)  # one buffer for all draws: fresh memory costs more than the sorting
-    for images in draws:
-        np.take(projected, images, axis=1, out=taken)
-        rows.sort(axis=1)
-        np.subtract(rows, target, out=rows)
-        found.append(float(np.abs(rows, out=rows).mean(dtype=np.float64)))
+def sliced_distances(values: np.ndarray, reference: np.ndarray, labels: np.ndarray, groups: int) -> list[float]:
+    """The mean over directions of the Wasserstein distance of (direction, n) values to (direction, N) sorted ones.
+
+    First that of all, then without the values of each group, which ``labels`` (n,) numbers: one sort serves all of these,
+    since a value's last bits, a few millionths of it, carry its group.
+    """
+    every = np.sort(values, axis=1)
+    found = [float(np.abs(every - reference[:, quantiles(reference.shape[1], every.shape[1])]).mean(dtype=np.float64))]
+    if groups:
+        bits = (1 << (groups - 1).bit_length()) - 1
+        tagged = np.sort(((values.view(np.int32) & ~bits) | labels.astype(np.int32)).view(np.float32), axis=1)
+        tags = tagged.view(np.int32) & bits
+        sums = np.zeros(groups)
+        for row, tag, target in zip(tagged, tags, reference, strict=True):
+            for group in range(groups):
+                left = row[tag != group]
+                sums[group] += np.abs(left - target[quantiles(len(target), len(left))]).mean(dtype=np.float64)
+        found += (sums / len(values)).tolist()
     return found
 
 
+@lru_cache(maxsize=64)
 def quantiles(available: int, wanted: int) -> np.ndarray:
     """(wanted,) places in a sorted list of ``available`` values that are evenly spaced in probability."""
     return ((np.arange(wanted) + 0.5) * (available / wanted)).astype(int)

@@ -39,6 +39,7 @@ class Smoothness(bench.Metric):
     """
 
     table = "smoothness"
+    libraries = ("geomloss",)
     parts = {"": "moved"}
     needs = ("lr", "features", "degrade")
     paper = PAPER

@@ -2,6 +2,7 @@
 
 from bench.api.metric import Images, Metric, Outputs, Picture, Score, batches, per_face
 from bench.api.model import Degradation, Inputs, Method, Model
+from bench.api.reference import Reference
 from bench.api.training import Augment, Batch, Partner, Stage, Step, View
 from bench.core.colour import luma
 from bench.core.image import downsample, read_image, resize, to_float, to_uint8, upsample, write_image
@@ -22,6 +23,7 @@ __all__ = [
     "Outputs",
     "Partner",
     "Picture",
+    "Reference",
     "Score",
     "Stage",
     "Step",

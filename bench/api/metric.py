@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -12,10 +13,12 @@ import torch
 from torch import Tensor
 
 from bench.api.pretrained import needed
+from bench.api.reference import Reference
 from bench.core.image import to_float
 from bench.errors import Unavailable
+from bench.faces.images import shapes, taken
 
-Images = list[np.ndarray]  # one (3, H, W) uint8 array a face; sizes may differ
+Images = Sequence[np.ndarray]  # one (3, H, W) uint8 array a face; sizes may differ; files are read as needed
 
 
 @dataclass
@@ -26,8 +29,10 @@ class Outputs:
     names: list[str]
     lr: Images | None = None  # the inputs
     hr: Images | None = None  # the ground truth, aligned with sr; None for real LR
-    reference_hr: Images | None = None  # clean HR faces that sr never saw: the reference of distribution metrics
-    reference_lr: Images | None = None  # real LR faces, the reference of LR-domain metrics
+    reference_hr: Images | Reference | None = None  # HR faces that sr never saw: the reference of distribution metrics
+    reference_lr: Images | Reference | None = None  # real LR faces, the reference of LR-domain metrics
+    held_out_hr: Images | None = None  # further real HR faces: what they reach is the floor of distribution metrics
+    held_out_lr: Images | None = None  # the same in the LR domain
     scale: int = 4
     device: torch.device = torch.device("cpu")
     seed: int = 0
@@ -68,6 +73,7 @@ class Score:
     ci: tuple[float, float] | None = None  # 95 % interval; the harness bootstraps per_image where this is None
     n: int = 0  # images used; the harness fills it from per_image where 0
     extra: dict[str, float] = field(default_factory=dict)  # further rows, named METRIC.KEY
+    counts: dict[str, int] = field(default_factory=dict)  # images behind extras whose number is not n
     directions: dict[str, str] = field(default_factory=dict)  # of extras whose better side is not the metric's
     measured: dict[str, float] = field(default_factory=dict)  # what no second run repeats (times): for run.json alone
     pictures: list[Picture] = field(default_factory=list)  # what the report shows of it; kept under figures/
@@ -89,7 +95,7 @@ class Metric:
     pretrained: ClassVar[dict[str, str]] = {}  # files (`bench weights list`) and the option that needs each; "": always
     libraries: ClassVar[
         tuple[str, ...]
-    ] = ()  # installed packages beside torch that make its number; the protocol names them
+    ] = ()  # packages that make its number: versions are part of its key and protocol
     table: ClassVar[str] = ""  # the family whose own tables show it in full; empty: the results
     prefix: ClassVar[str] = ""  # of its columns in these
     parts: ClassVar[dict[str, str]] = {}  # titles of extras that are not called as their columns say
@@ -111,7 +117,11 @@ class Metric:
         return ()
 
     def protocol(self, outputs: Outputs) -> str:
-        """How the number is made: reference set, resize, colour space, border, kernel, weights' hash."""
+        """How the number is made: reference set, resize, colour space, border, kernel, weights' hash.
+
+        What a table's heading must say of it stands first, in brackets: ``[Y, border 4] ...``. Values compare where
+        their protocols are equal; the seed is a column of its own.
+        """
         raise NotImplementedError
 
     def score(self, outputs: Outputs) -> Score:
@@ -122,12 +132,13 @@ class Metric:
 def batches(*images: Images, size: int = 64, device: torch.device | str = "cpu") -> Iterator[tuple[Any, ...]]:
     """Aligned lists as batches of floats in [0, 1]: (indices, tensor, tensor, ...), equal sizes together."""
     groups: dict[tuple[Any, ...], list[int]] = {}
-    for index, row in enumerate(zip(*images, strict=True)):
-        groups.setdefault(tuple(image.shape for image in row), []).append(index)
+    for index, row in enumerate(zip(*map(shapes, images), strict=True)):
+        groups.setdefault(row, []).append(index)
     for indices in groups.values():
+        columns = [taken(column, indices) for column in images]
         for start in range(0, len(indices), size):
             chunk = indices[start : start + size]
-            stacked = (np.stack([column[i] for i in chunk]) for column in images)
+            stacked = (np.stack(list(islice(column, len(chunk)))) for column in columns)
             yield chunk, *(to_float(torch.from_numpy(array).to(device)) for array in stacked)
 
 
@@ -144,12 +155,13 @@ def per_face(
     Faces with a side below ``least`` px are left out. Raises Unavailable, saying ``why``, where no face is measured.
     """
     values = np.full(len(images[0]), np.nan)
-    large = [i for i, image in enumerate(images[0]) if min(image.shape[1:]) >= least]
-    if not large:
-        height, width = max(image.shape[1:] for image in images[0])
+    sizes = [shape[1:] for shape in shapes(images[0])]
+    if max(map(min, sizes)) < least:
+        height, width = max(sizes)
         raise Unavailable(f"faces of {width}x{height} px are smaller than {least} px: {why}")
-    for indices, *batch in batches(*([column[i] for i in large] for column in images), size=size, device=device):
-        values[np.array(large)[indices]] = measure(*batch).double().flatten().cpu().numpy()
+    for indices, *batch in batches(*images, size=size, device=device):
+        if min(batch[0].shape[-2:]) >= least:
+            values[indices] = measure(*batch).double().flatten().cpu().numpy()
     if np.isnan(values).all():
         raise Unavailable(f"no face can be measured{why and ': '}{why}")
     return Score(float(np.nanmean(values)), per_image=values)

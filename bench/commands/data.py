@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
+from bench import plugins
+from bench.api.metric import Outputs
+from bench.api.reference import read_reference
 from bench.commands.images import convert, pairs
+from bench.core.device import resolve_device
 from bench.core.files import prepare_folder
 from bench.core.image import resize
+from bench.core.spec import override
 from bench.errors import UsageError
 from bench.faces.faceset import Data
 from bench.faces.packed import pack, unpack
 from bench.faces.read import list_files, load
 
 
-def command(action: str, paths: list[str], hr: str | None, lr: str | None, size: int, strict: bool, **_: object) -> int:
-    """make OUT: pack --hr and --lr (or the embedded faces); crop IN OUT: centre squares; info PATH: what a set holds."""
-    wanted = {"make": 1, "crop": 2, "info": 1}[action]
+def command(
+    action: str,
+    paths: list[str],
+    hr: str | None,
+    lr: str | None,
+    size: int,
+    strict: bool,
+    dims: int,
+    device: str,
+    **_: object,
+) -> int:
+    """make OUT: pack --hr and --lr (or the embedded faces); crop IN OUT: centre squares; info PATH: what a set holds.
+
+    stats SET FILE: mean and covariance of a set's Inception features, for --reference.
+    """
+    wanted = {"make": 1, "crop": 2, "info": 1, "stats": 2}[action]
     if len(paths) != wanted and not (action == "info" and not paths):
         raise UsageError(f"bench data {action} takes {wanted} path{'s' if wanted > 1 else ''}")
     if action == "make":
         return make(Path(paths[0]), hr, lr, strict)
     if action == "crop":
         return crop(paths[0], paths[1], size)
+    if action == "stats":
+        return statistics(paths[0], Path(paths[1]), dims, device)
     found = read(paths[0], strict) if paths else load(None, None)
     sets = {"HR train": found.hr_train, "HR test": found.hr_test, "LR train": found.lr_train, "LR test": found.lr_test}
     for name, faces in sets.items():
@@ -68,3 +90,27 @@ def crop(source: str, target: str, size: int) -> int:
         return resize(image[..., top : top + side, left : left + side], size)
 
     return convert(pairs(source, target), square, torch.device("cpu"))
+
+
+def statistics(source: str, target: Path, dims: int, device: str) -> int:
+    """FID's mean and covariance of a set as a file: .npz as pytorch-fid has it, .pth as BasicSR; it says of what it is."""
+    reference = read_reference(source)
+    if target.suffix not in (".npz", ".pth"):
+        raise UsageError(f"{target}: call it FILE.npz (pytorch-fid's form) or FILE.pth (BasicSR's)")
+    prepare_folder(target.parent)
+    fid = plugins.load("metrics", "fid")
+    fid = fid(override(fid.Params(), {"dims": dims}, "fid"))
+    mean, covariance = fid.moments(Outputs(sr=[], names=[], device=resolve_device(device)), reference)
+    about: dict[str, Any] = {
+        "n": len(reference),
+        "size": reference.extent,
+        "name": reference.name,
+        "fingerprint": reference.fingerprint,
+    }
+    if target.suffix == ".npz":
+        with open(target, "wb") as file:
+            np.savez(file, mu=mean, sigma=covariance, **about)
+    else:
+        torch.save({"mean": torch.from_numpy(mean), "cov": torch.from_numpy(covariance), **about}, target)
+    print(f"{target}: {dims} features of {reference}")
+    return 0

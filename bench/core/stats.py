@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 LEVEL = 0.05  # of every test
+
+
+FEW = 30  # values: below this many a mean's interval is Student's, which is exact for normal values
+GROUPS = 10  # that a set is dealt into for the jackknife: with more, small groups of few images inflate it
+SAME = 1e-5  # of the values' usual size: differences below are rounding
+
+
+def mean_interval(values: np.ndarray, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+    """The interval of the mean of (n,) values: Student's t below 30 of them, else by bootstrap. NaN for fewer than two."""
+    values = np.sort(np.asarray(values, np.float64))  # draws then fit any order
+    n = len(values)
+    if n < 2:
+        return float("nan"), float("nan")
+    if n >= FEW:
+        return bootstrap_mean(values, seed=seed, level=level)
+    half = quantile(n - 1, level) * float(values.std(ddof=1)) / n**0.5
+    return float(values.mean()) - half, float(values.mean()) + half
 
 
 def bootstrap_mean(
@@ -34,6 +52,44 @@ def _chunks(resamples: int, n: int, limit: int = 4_000_000) -> list[int]:
     return [min(step, resamples - start) for start in range(0, resamples, step)]
 
 
+@cache
+def quantile(freedom: int, level: float = 0.95) -> float:
+    """Of Student's distribution, both sides: 1.96 for many degrees of freedom."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + level) / 2, freedom))
+
+
+# ---------------------------------------------------------------- distances between sets
+
+
+def dealt(keys: Sequence[Any], most: int = GROUPS) -> list[np.ndarray]:
+    """Indices of n things in at most ``most`` groups of equal size, give or take one: decided by their keys, not their order."""
+    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=int)
+    count = min(most, len(keys))
+    return [np.sort(order[i::count]) for i in range(count)]
+
+
+def without(n: int, groups: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The indices that remain of n where a group is left out, for each group."""
+    return [np.setdiff1d(np.arange(n), group, assume_unique=True) for group in groups]
+
+
+def jackknife(
+    value: float, left_out: np.ndarray, least: float = -np.inf, level: float = 0.95
+) -> tuple[float, float] | None:
+    """The interval of a statistic from its values without each of G groups (Shao and Wu 1989): value +- t(G - 1) sd.
+
+    Unlike the bootstrap it repeats no image, which would add to a distance between sets. None for fewer than three groups.
+    """
+    count = len(left_out)
+    if count < 3:
+        return None
+    spread = float(np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum()))
+    half = quantile(count - 1, level) * spread
+    return max(least, value - half), value + half
+
+
 # ---------------------------------------------------------------- differences between methods
 
 
@@ -57,14 +113,19 @@ class Comparison:
 
 
 def compare(values: np.ndarray, direction: str) -> Comparison:
-    """Compare the columns of (n faces, k methods), k >= 2; rows with a value that is not finite are left out."""
+    """Compare the columns of (n faces, k methods), k >= 2.
+
+    A pair is tested on the faces that both have; ranks are of the faces that all have, n.
+    """
     values = np.asarray(values, dtype=np.float64)
-    values = values[np.isfinite(values).all(1)]
-    n, k = values.shape
+    k = values.shape[1]
     p = np.ones((k, k))
     pairs = [(i, j) for i in range(k) for j in range(i)]
-    for (i, j), corrected in zip(pairs, holm([wilcoxon(values[:, i], values[:, j]) for i, j in pairs]), strict=True):
+    raw = [wilcoxon(*(v := values[:, [i, j]])[np.isfinite(v).all(1)].T) for i, j in pairs]
+    for (i, j), corrected in zip(pairs, holm(raw), strict=True):
         p[i, j] = p[j, i] = corrected
+    values = values[np.isfinite(values).all(1)]
+    n = len(values)
     ranks = mean_ranks(values, direction)
     difference = critical_difference(k, n)
     remark = ""
@@ -79,15 +140,26 @@ def compare(values: np.ndarray, direction: str) -> Comparison:
 
 
 def wilcoxon(first: np.ndarray, second: np.ndarray) -> float:
-    """Two-sided p of the signed-rank test of paired (n,) values (Wilcoxon 1945); equal pairs are dropped, 1 if all are."""
+    """Two-sided p of the signed-rank test of paired (n,) values (Wilcoxon 1945); equal pairs are dropped, 1 if all are.
+
+    Values are equal where they differ by rounding alone.
+    """
     from scipy.stats import wilcoxon as test
 
-    change = np.asarray(first, np.float64) - np.asarray(second, np.float64)
-    change = change[change != 0]
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    change = first - second
+    change = change[np.abs(change) > rounding(first, second)]
     if len(change) == 0:
         return 1.0
     exact = len(change) <= 50 and len(np.unique(np.abs(change))) == len(change)
     return float(test(change, method="exact" if exact else "approx").pvalue)
+
+
+def rounding(*values: np.ndarray) -> float:
+    """The difference below which values of this size are the same number, computed another way."""
+    sizes = np.abs(np.concatenate([np.ravel(v) for v in values]))
+    sizes = sizes[np.isfinite(sizes)]
+    return SAME * float(np.median(sizes)) if len(sizes) else 0.0
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
@@ -100,11 +172,17 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return found
 
 
+def even(values: np.ndarray) -> np.ndarray:
+    """Rounded, so that what differs by rounding alone is equal."""
+    step = rounding(values)
+    return np.round(values / step) * step if step else values
+
+
 def mean_ranks(values: np.ndarray, direction: str) -> np.ndarray:
     """(n, k) -> (k,): the mean over rows of each column's rank, 1 the best; equal values share their mean rank."""
     from scipy.stats import rankdata
 
-    signed = -values if direction == "higher" else values
+    signed = even(-values if direction == "higher" else values)
     return rankdata(signed, axis=1).mean(0) if len(signed) else np.full(signed.shape[1], np.nan)
 
 
@@ -112,6 +190,7 @@ def friedman(values: np.ndarray) -> float:
     """p that k >= 3 columns of (n, k) values are alike (Friedman 1937); NaN where that cannot be asked."""
     from scipy.stats import friedmanchisquare
 
+    values = even(values)
     if values.shape[1] < 3 or len(values) < 2:
         return float("nan")
     if (values == values[:, :1]).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,10 +58,15 @@ class FaceSet:
         if not self._fingerprint:
             digest = hashlib.sha256()
             for name, size, row in self.places:
-                digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogatepass"))
-                digest.update(self.buckets[size][row].numpy().data)
+                self.enter(digest, name, self.buckets[size][row].numpy())
             self._fingerprint = digest.hexdigest()[:16]
         return self._fingerprint
+
+    @staticmethod
+    def enter(digest: Any, name: str, image: np.ndarray) -> None:
+        """One (3, H, W) face into the hash of a set: name, (H, W), pixels."""
+        digest.update(f"{name}\0{image.shape[1:]}\0".encode("utf-8", "surrogatepass"))
+        digest.update(np.ascontiguousarray(image))
 
     def images(self) -> list[np.ndarray]:
         """The faces as (3, H, W) uint8 arrays that cannot be written to, in the order of ``names``."""

@@ -13,6 +13,7 @@ import torch
 from bench import plugins
 from bench.api.metric import Outputs
 from bench.api.model import Inputs, Method, Model
+from bench.api.reference import Reference, read_reference
 from bench.core.files import folder_name
 from bench.core.hashing import key_of
 from bench.core.image import downsample, to_float, to_uint8, upsample
@@ -30,6 +31,10 @@ from bench.grid.settings import TEST_FACES, Settings
 DRAWN = 64  # faces that a degradation draws for at once: its random numbers follow from that
 
 
+def _of(name: str, faces: FaceSet) -> Reference:
+    return Reference(name, faces.images(), tuple(faces.names), known=faces.fingerprint)
+
+
 class Artefacts:
     """What cells work on. ``failed``: reasons of failed cells, by "train LABEL"; ``computed`` counts what was made anew."""
 
@@ -42,6 +47,10 @@ class Artefacts:
         self.hr_test = data.hr_test.subset(limit)
         self.lr_test = data.lr_test.subset(limit) if data.lr_test else None
         self.shared: dict[Any, Any] = {}  # reference statistics of the metrics
+        self.reference_hr = (
+            read_reference(settings.reference) if settings.reference else _of("HR training faces", data.hr_train)
+        )
+        self.reference_lr = _of("real LR training faces", data.lr_train) if data.lr_train else None
         self.load_model = lru_cache(maxsize=4)(self._load_model)
         self.known = lru_cache(maxsize=256)(self._known)
         self.broken: dict[str, str] = {}  # key of LR faces that could not be made -> reason
@@ -204,8 +213,10 @@ class Artefacts:
             names=lr.names,
             lr=lr.images(),
             hr=hr,
-            reference_hr=self.data.hr_train.images(),
-            reference_lr=self.data.lr_train.images() if self.data.lr_train else None,
+            reference_hr=self.reference_hr,
+            reference_lr=self.reference_lr,
+            held_out_hr=self.hr_test.images(),
+            held_out_lr=self.lr_test.images() if self.lr_test else None,
             scale=scale,
             device=self.device,
             seed=self.settings.condition_seed,

@@ -164,6 +164,7 @@ class Cells:
         return {
             "metric": measure.key,
             "training faces": data.train_fingerprint, "test faces": artefacts.hr_test.fingerprint,
+            "reference": artefacts.reference_hr.fingerprint,
             "ground truth": data.truth.fingerprint if data.truth else "",
             "pretrained weights": [weights.file_hash(w) for w in measure.metric.required_weights()],
             "degradations": [artefacts.known(spec, 1).key for spec in measure.metric.degradations()],

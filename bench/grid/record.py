@@ -83,16 +83,10 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "budget": f"{facts.settings.budget:g} s" if facts.settings.budget else None,
         "seed": facts.settings.seeds[0],
         "seeds": list(facts.settings.seeds),
-        "device": device_name(facts.device),
+        **environment(facts.device),
         "precision": facts.settings.precision,
         "settings": command_settings(facts),
         "reproduction": reproduction(facts.settings),
-        "versions": {
-            "face-sr-bench": __version__,
-            "python": sys.version.split()[0],
-            **{p: version(p) for p in PACKAGES},
-        },
-        "git": git_commit(),
         "plugins": [str(file) for file in plugins.local_files()],
         "started": facts.started,
         "seconds": round(time.monotonic() - facts.begin, 1),
@@ -134,6 +128,12 @@ def reproduction(settings: Settings) -> dict[str, Any] | None:
     published = [{"row": name, **values} for name, values in table.published]
     about = {"name": table.name, "paper": table.paper, "table": table.table, "faces": table.faces}
     return {**about, "published": published, "missing": list(settings.missing)}
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Where numbers were made: device, versions of the packages that make them, the harness's commit."""
+    versions = {"face-sr-bench": __version__, "python": sys.version.split()[0], **{p: version(p) for p in PACKAGES}}
+    return {"device": device_name(device), "versions": versions, "git": git_commit()}
 
 
 def training_notes(facts: Facts) -> list[str]:

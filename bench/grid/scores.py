@@ -12,7 +12,7 @@ import torch
 
 from bench.api.metric import Metric, Outputs, Score
 from bench.core.hashing import version
-from bench.core.stats import bootstrap_mean
+from bench.core.stats import mean_interval
 from bench.errors import MetricFailed, Unavailable
 from bench.grid.failures import outcome
 from bench.grid.recipe import Measure
@@ -21,7 +21,7 @@ from bench.grid.recipe import Measure
 WORDS = {
     "hr": "the ground truth in HR, which these faces lack",
     "lr": "the LR inputs",
-    "reference_hr": "reference faces in HR",
+    "reference_hr": "reference faces in HR (--reference)",
     "reference_lr": "real LR faces (--lr)",
     "upscale": "the method itself, not only its images",
     "degrade": "the harness's degradations",
@@ -49,13 +49,19 @@ def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[st
 
 def own(outputs: Outputs) -> Outputs:
     """The same for one metric alone: what it writes to its arrays and lists reaches no other. Reference sets are read-only."""
-    given = {name: getattr(outputs, name) for name in ("sr", "lr", "hr", "reference_hr", "reference_lr")}
-    mine: dict[str, Any] = {
-        name: list(images) if name.startswith("reference") else [image.copy() for image in images]
-        for name, images in given.items()
-        if images is not None
-    }
-    return dataclasses.replace(outputs, names=list(outputs.names), **mine)
+
+    def copies(images: Any) -> Any:
+        return [image.copy() for image in images] if isinstance(images, list) else images  # files are read-only
+
+    lists = {name: list(given) if isinstance(given := getattr(outputs, name), list) else given
+             for name in ("names", "reference_hr", "reference_lr", "held_out_hr", "held_out_lr")}  # fmt: skip
+    return dataclasses.replace(
+        outputs,
+        sr=copies(outputs.sr),
+        lr=copies(outputs.lr),
+        hr=copies(outputs.hr),
+        **lists,  # type: ignore[arg-type]
+    )
 
 
 def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]]:
@@ -65,12 +71,14 @@ def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]
     if score.per_image is not None:
         values = np.asarray(score.per_image, dtype=np.float64)
         n = int(np.isfinite(values).sum())
-        ci = ci or bootstrap_mean(values[np.isfinite(values)], seed=seed)
+        ci = ci or mean_interval(values[np.isfinite(values)], seed=seed)
         rows = [{"key": "", "image": i, "value": float(v), "n": 1} for i, v in zip(names, values, strict=True)
                 if not np.isnan(v)]  # fmt: skip
-    low, high = ci or (None, None)
+    low, high = ci if ci and not np.isnan(ci[0]) else (None, None)
     whole = {"key": "", "image": "", "value": float(score.value), "n": n, "ci_low": low, "ci_high": high}
-    extra = [{"key": f".{k}", "image": "", "value": float(v), "n": n} for k, v in score.extra.items()]
+    extra = [
+        {"key": f".{k}", "image": "", "value": float(v), "n": score.counts.get(k, n)} for k, v in score.extra.items()
+    ]
     for row in extra:
         if (part := str(row["key"])[1:]) in score.directions:
             row["direction"] = score.directions[part]

@@ -28,6 +28,7 @@ class Settings:
     metrics: str = ""  # empty: the default ones
     hr: str | None = None
     lr: str | None = None
+    reference: str | None = None  # what sets are compared with; none: the HR training faces
     preset: str = "quick"
     budget: float | None = None  # seconds of training, all models together
     seeds: tuple[int, ...] = (0,)  # of training: all that trains is trained with each

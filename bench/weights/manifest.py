@@ -46,6 +46,11 @@ MANIFEST = (
         "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2", 95_628_359, "Apache-2.0 (pytorch-fid)",
     ),
+    Weights(
+        "ffhq-512", "inception_FFHQ_512-f7b384ab.pth", "FID's statistics of 50,000 faces of FFHQ, 512 px (--reference)",
+        "https://drive.google.com/drive/folders/13cWIQyHX3iNmZRJ5v8v3kdyrT9RBTAi9", "f7b384ab", None,
+        "CC-BY-NC-SA-4.0 (FFHQ), Apache-2.0 (BasicSR)", ("fid[--reference ffhq-512]",),
+    ),
     _torchvision("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet on ImageNet"),
     _torchvision("vgg16", "vgg16-397923af.pth", "VGG16 on ImageNet"),
     _torchvision("vgg19", "vgg19-dcbb9e9d.pth", "VGG19 on ImageNet"),

@@ -7,16 +7,17 @@ import pytest
 import torch
 from bench.degradations.conditions import Bicubic
 from bench.metrics import distribution, inception
-from bench.metrics.distribution import Fid, FidLr, Kid
+from bench.metrics.distribution import Fid, FidLr, Kid, kid, within_set
 from bench.metrics.inception import Statistics, frechet_distance, of_features
 from bench.metrics.manifold import Precision, Recall
-from bench.metrics.patches import Swd, SwdLr, SwdLrGain, laplacian_pyramid, quantiles, scattered
+from bench.metrics.patches import Swd, SwdLr, SwdLrGain, laplacian_pyramid, quantiles, scattered, sliced_distances
 from scored import outputs, with_params
 from smooth import smooth_images
 
 import bench
 from bench import weights
 from bench.api.metric import Outputs
+from bench.core import stats
 from bench.core.image import write_image
 from bench.errors import Unavailable
 
@@ -45,6 +46,7 @@ def features(monkeypatch):
     monkeypatch.setattr(distribution.OfFeatures, "network", lambda self: "a small network")
     monkeypatch.setattr(distribution, "of_outputs", lambda o, dims=0, **_: inception.of_outputs(o, 24))
     monkeypatch.setattr(distribution, "of_reference", lambda o, n, dims=0, **_: inception.of_reference(o, n, 24))
+    monkeypatch.setattr(distribution, "of_images", lambda o, i, dims=0, **_: inception.of_images(o, i, 24))
     return lambda images: network()(torch.from_numpy(np.stack(images)).float() / 255).double().numpy()
 
 
@@ -125,7 +127,7 @@ def test_reference_statistics_are_computed_once_in_a_run(features, monkeypatch):
     monkeypatch.setattr(inception, "network", lambda *_, **__: lambda x: calls.append(len(x)) or network()(x))
     Fid().score(given), Kid().score(given)
     assert sum(calls) == 20 + 60
-    other = outputs(20, seed=5, cache=given.cache)
+    other = outputs(20, seed=5, cache=given.cache, reference_hr=given.reference_hr)
     Kid().score(other)
     assert sum(calls) == 20 + 60 + 20
 
@@ -144,12 +146,82 @@ def test_reference_statistics_outlive_the_run(features, store, tmp_path, monkeyp
     assert frechet_distance(Statistics.read(tmp_path / "few.npz"), few) == pytest.approx(0, abs=1e-12)
 
 
-def test_fid_extrapolates_to_infinitely_many_images(features):
+def test_fid_extrapolates_to_infinitely_many_images_where_there_are_enough(features):
     """Two sets of one distribution: the more of FID is bias, the more the extrapolation takes away."""
-    given = Outputs(sr=list(smooth_images(60, 16, 1)), names=[""] * 60, reference_hr=list(smooth_images(2000, 16, 2)))
-    score = Fid().score(given)
+    faces = list(smooth_images(260, 16, 1))
+    given = Outputs(sr=faces, names=[""] * 260, reference_hr=list(smooth_images(2000, 16, 2)))
+    score = with_params(Fid, dims=64).score(given)
     assert abs(score.extra["inf"]) < score.value / 2
     assert score.ci[0] <= score.value <= score.ci[1]
+    few = Outputs(sr=faces[:250], names=[""] * 250, reference_hr=given.reference_hr)
+    assert "inf" not in with_params(Fid, dims=64).score(few).extra, "250 images are fewer than 4 x 64"
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(60, 50, 24), (20, 30, 64), (20, 300, 64), (90, 20, 24)])
+def test_the_distance_without_a_group_is_that_of_the_rest(n, m, d):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, 1, (n, d)), rng.normal(2.8, 1.3, (m, d))
+    groups = stats.dealt([str(i) for i in range(n)])
+    expected = [frechet_distance(of_features(np.delete(x, g, 0)), of_features(y)) for g in groups]
+    assert inception.frechet_without(x, groups, of_features(y)) == pytest.approx(expected, rel=1e-6)
+
+
+def coverage(draw, measure, trials):
+    """How often the interval holds the mean of the values: the expectation at this number of images."""
+    found = [measure(draw()) for _ in range(trials)]
+    mean = np.mean([value for value, _ in found])
+    return np.mean([low <= mean <= high for _, (low, high) in found])
+
+
+def test_fids_interval_covers_its_expectation_at_this_number_of_images(one_thread):
+    """95 % within three standard errors of so many trials; a bootstrap, which repeats images, covers 0 to 60 % here."""
+    rng = np.random.default_rng(0)
+    d, trials = 6, 500
+    second = of_features(rng.normal(0, 1, (300, d)))
+
+    def measure(x):
+        value = frechet_distance(of_features(x), second)
+        return value, stats.jackknife(value, inception.frechet_without(x, stats.dealt(range(len(x))), second))
+
+    for shift in (0.0, 0.5):
+        assert 0.92 <= coverage(lambda s=shift: rng.normal(s, 1.2, (80, d)), measure, trials) <= 0.98
+
+
+def test_swds_interval_covers_its_expectation_at_this_number_of_images():
+    rng = np.random.default_rng(0)
+    reference = np.sort(rng.normal(size=(6, 3000)).astype(np.float32), 1)
+    labels = np.repeat(np.arange(60) % 10, 4)
+
+    def draw():  # patches of one face are alike
+        return (rng.normal(0.2, 0.8, (6, 60, 1)) + rng.normal(0, 0.8, (6, 60, 4))).astype(np.float32).reshape(6, -1)
+
+    def measure(x):
+        value, *rest = sliced_distances(x, reference, labels, 10)
+        return value, stats.jackknife(value, np.array(rest))
+
+    assert 0.92 <= coverage(draw, measure, 500) <= 0.98
+
+
+def test_kids_interval_covers_its_expectation(one_thread):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(200, 6))
+    within = within_set(y).sum()
+
+    def measure(x):
+        value, left = kid(x, y, within)
+        return value, stats.jackknife(value, left)
+
+    assert 0.92 <= coverage(lambda: rng.normal(0.4, 1.1, (40, 6)), measure, 500) <= 0.98
+
+
+def test_a_floor_is_what_as_many_real_faces_reach(features):
+    given = outputs(20, held_out_hr=list(smooth_images(33, 64, 9)))
+    for metric in (Fid, Kid, Swd):
+        score = metric().score(given)
+        real = [given.held_out_hr[i * 33 // 20] for i in range(20)]
+        alone = metric().score(Outputs(sr=real, names=given.names, reference_hr=given.reference_hr))
+        assert score.extra["floor"] == pytest.approx(alone.value, rel=1e-5) and score.counts["floor"] == 20
+        assert score.extra["floor"] < score.value, "noise is further from clean pictures than clean pictures are"
 
 
 # ---------------------------------------------------------------- KID, precision and recall
@@ -169,7 +241,7 @@ def test_kid_agrees_with_a_computation_in_numpy(features):
     rest = [given.sr[:i] + given.sr[i + 1 :] for i in range(14)]
     without = [Kid().score(Outputs(sr=r, names=given.names[1:], reference_hr=given.reference_hr)).value for r in rest]
     spread = np.sqrt(13 / 14 * ((np.array(without) - np.mean(without)) ** 2).sum())
-    assert score.ci == pytest.approx((expected - 1.96 * spread, expected + 1.96 * spread), rel=1e-3)
+    assert score.ci == pytest.approx((expected - 2.1604 * spread, expected + 2.1604 * spread), rel=1e-3)
 
 
 def test_two_images_have_a_distance_and_no_interval(features):
@@ -209,8 +281,8 @@ def test_swd_agrees_with_a_computation_in_numpy():
     given = outputs(5, 32)
     metric = with_params(Swd, per_image=6, directions=9, smallest=16)
     score = metric.score(given)
-    mine = [p.numpy() for p in metric.patches(given.sr, 6, 0)]
-    other = [p.numpy() for p in metric.patches(given.reference_hr, 2, 0)]
+    mine = [p.numpy() for _, _, p in metric.patches(given.sr, 6, 0)]
+    other = [p.numpy() for _, _, p in metric.patches(given.reference_hr, 2, 0)]
     rng = torch.Generator().manual_seed(0)
     for level, (a, b) in enumerate(zip(mine, other, strict=True)):
         a, b = a.reshape(-1, 3, 49), b.reshape(-1, 3, 49)
@@ -226,7 +298,7 @@ def test_swd_agrees_with_a_computation_in_numpy():
 def test_patches_are_taken_from_the_levels_at_scattered_places():
     image = np.arange(3 * 16 * 16, dtype=np.uint8).reshape(3, 16, 16)
     metric = with_params(Swd, smallest=16)
-    (patches,) = metric.patches([image], 400, 0)
+    ((_, _, patches),) = metric.patches([image], 400, 0)
     windows = (
         np.lib.stride_tricks.sliding_window_view(image, (7, 7), axis=(1, 2)).transpose(1, 2, 0, 3, 4).reshape(100, -1)
     )
@@ -285,3 +357,4 @@ def test_values_depend_neither_on_the_batch_nor_on_the_order(metric, features, m
     )
     assert again.value == pytest.approx(first.value, rel=1e-5, abs=1e-9)
     assert again.extra == pytest.approx(first.extra, rel=1e-4, abs=1e-6)
+    assert again.ci == pytest.approx(first.ci, rel=1e-4, abs=1e-6)

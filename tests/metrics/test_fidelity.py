@@ -10,11 +10,11 @@ import torch
 from bench.degradations.conditions import Noise
 from bench.metrics import identity
 from bench.metrics.consistency import Consistency
-from bench.metrics.fidelity import LrPsnr, MsSsim, Nlpd, Psnr, Ssim, scales
+from bench.metrics.fidelity import LrPsnr, MsSsim, Nlpd, Psnr, Ssim, halved, scales
 from bench.metrics.identity import Identity
 from bench.metrics.naturalness import Piqe
 from bench.metrics.perceptual import Dists, Lpips
-from scored import agrees, outputs, tensors, with_params
+from scored import agrees, outputs, with_params
 
 from bench import plugins
 from bench.api import metric as interface
@@ -31,60 +31,98 @@ pytestmark = pytest.mark.usefixtures("no_network")
 # ---------------------------------------------------------------- fidelity
 
 
-def test_psnr_and_ssim_agree_with_scikit_image():
-    skimage = pytest.importorskip("skimage.metrics")
-    given = outputs()
-    psnr = with_params(Psnr, color="rgb").score(given)
-    ssim = with_params(Ssim, color="rgb").score(given)
-    for i, (sr, hr) in enumerate(zip(given.sr, given.hr, strict=True)):
-        assert psnr.per_image[i] == pytest.approx(skimage.peak_signal_noise_ratio(hr, sr), abs=1e-3)
-        _, full = skimage.structural_similarity(
-            hr, sr, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, full=True
-        )  # fmt: skip
-        assert ssim.per_image[i] == pytest.approx(full[:, 5:-5, 5:-5].mean(), abs=1e-4)
+def in_space(images, color):
+    """Luma, or the channels, of 0-255 in float64, as BasicSR and MATLAB compute it: not rounded."""
+    rgb = np.stack(images) / 255.0
+    if color == "rgb":
+        return rgb * 255
+    taps, offset = ([65.481, 128.553, 24.966], 16) if color == "ycbcr" else ([76.245, 149.685, 29.07], 0)
+    return np.einsum("c,bchw->bhw", taps, rgb)[:, None] + offset
+
+
+def contrasted(size, n=5, seed=0):
+    """Faces of which one has the structure of its truth turned round: its SSIM is below 0."""
+    given = outputs(n, size, seed)
+    given.hr = [255 - given.sr[0], *given.hr[1:]]
+    return given
 
 
 @pytest.mark.parametrize("color", ["y", "ycbcr", "rgb"])
-def test_psnr_and_ssim_agree_with_pyiqa(color):
-    from pyiqa.archs.psnr_arch import PSNR
-    from pyiqa.archs.ssim_arch import SSIM
-
-    given, luma = outputs(4), color != "rgb"
-    space = {"color_space": "yiq" if color == "y" else color} if luma else {}
-    agrees(with_params(Psnr, color=color), given, PSNR(test_y_channel=luma, **space))
-    agrees(with_params(Ssim, color=color), given, SSIM(test_y_channel=luma, **space))
+@pytest.mark.parametrize("size", [64, 128])
+def test_psnr_and_ssim_are_scikit_images(color, size):
+    skimage = pytest.importorskip("skimage.metrics")
+    given, border = contrasted(size), 3
+    cut = (slice(None), slice(border, -border), slice(border, -border))
+    psnr = with_params(Psnr, color=color, border=border).score(given)
+    ssim = with_params(Ssim, color=color, border=border).score(given)
+    for i, (sr, hr) in enumerate(zip(in_space(given.sr, color), in_space(given.hr, color), strict=True)):
+        assert psnr.per_image[i] == pytest.approx(
+            skimage.peak_signal_noise_ratio(hr[cut], sr[cut], data_range=255),
+            abs=3e-4,  # the epsilon
+        )
+        expected = skimage.structural_similarity(
+            hr[cut],
+            sr[cut],
+            channel_axis=0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=255,
+        )
+        assert ssim.per_image[i] == pytest.approx(expected, abs=1e-5)
+    assert ssim.per_image[0] < 0, "wrong structure is worse than none"
 
 
 def test_luma_of_16_to_235_gains_as_much_as_its_range_is_smaller():
     given = outputs(4)
-    gain = with_params(Psnr, color="ycbcr").score(given).value - Psnr().score(given).value
+    gain = Psnr().score(given).value - with_params(Psnr, color="y").score(given).value
     assert gain == pytest.approx(20 * np.log10(255 / 219), abs=0.02)
 
 
-def test_a_border_is_cut_off():
+def test_a_border_of_the_scale_is_cut_off_and_the_protocol_begins_with_what_a_heading_says():
     given = outputs()
+    assert Psnr().protocol(given).startswith("[Y, border 4] ")
+    assert with_params(Psnr, color="rgb", border=0).protocol(given).startswith("[RGB, border 0] ")
     for image in given.sr:
         image[:, :4] = 0
-    assert with_params(Psnr, border=4).score(given).value > Psnr().score(given).value + 3
+    assert Psnr().score(given).value > with_params(Psnr, border=0).score(given).value + 3
 
 
-def test_ms_ssim_agrees_with_pyiqa_where_all_scales_fit_and_uses_fewer_where_not():
-    from pyiqa.archs.ssim_arch import MS_SSIM, ssim
+def published_ms_ssim(x, y, count):
+    """Wang 2003 in float64 by scipy's Gaussian filter, for even sides."""
+    from scipy.ndimage import gaussian_filter
 
-    large, given = outputs(2, 164), outputs(3)
-    agrees(MsSsim(), large, MS_SSIM())
-    assert "5 scales," in MsSsim().protocol(large) and "3 scales (64 px" in MsSsim().protocol(given)
+    weights = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[:count]
+    weights = weights / (weights.sum() if count < 5 else 1)
+    smooth = lambda i: gaussian_filter(i, 1.5, truncate=3.5)[5:-5, 5:-5]
+    product = 1.0
+    for scale, weight in enumerate(weights):
+        m, n = smooth(x), smooth(y)
+        vx, vy, vxy = smooth(x * x) - m * m, smooth(y * y) - n * n, smooth(x * y) - m * n
+        term = (2 * vxy + 58.5225) / (vx + vy + 58.5225)
+        if scale == count - 1:
+            term = term * (2 * m * n + 6.5025) / (m * m + n * n + 6.5025)
+        product *= term.mean() ** weight
+        if scale == count - 1:
+            return product
+        x, y = (i.reshape(len(i) // 2, 2, -1, 2).mean((1, 3)) for i in (x, y))
+    return None
+
+
+@pytest.mark.parametrize(("size", "count"), [(64, 3), (128, 4), (176, 5)])
+def test_ms_ssim_is_the_published_one_with_as_many_scales_as_fit(size, count):
+    given, metric = outputs(2, size), with_params(MsSsim, border=0)
+    pairs = zip(in_space(given.sr, "ycbcr"), in_space(given.hr, "ycbcr"), strict=True)
+    expected = [published_ms_ssim(x[0], y[0], count) for x, y in pairs]
+    assert metric.score(given).per_image == pytest.approx(expected, abs=1e-5)
+    assert f"MS-SSIM, {count} scales" in metric.protocol(given)
     assert [scales(side) for side in (11, 20, 21, 40, 41, 80, 81, 160, 161)] == [1, 1, 2, 2, 3, 3, 4, 4, 5]
-    x, y = (tensors(i) @ torch.eye(64) for i in (given.sr, given.hr))
-    x, y = (
-        torch.einsum("c,bchw->bhw", torch.tensor([0.299, 0.587, 0.114]), i)[:, None].mul(255).round() for i in (x, y)
-    )
-    expected = torch.ones(3, dtype=torch.float64)
-    for scale, weight in enumerate(np.array([0.0448, 0.2856, 0.3001]) / 0.6305):
-        whole, contrast = ssim(x.double(), y.double(), get_cs=True, data_range=255)
-        expected *= (whole if scale == 2 else contrast) ** weight
-        x, y = (torch.nn.functional.avg_pool2d(i, 2) for i in (x, y))
-    assert MsSsim().score(given).per_image == pytest.approx(expected.numpy(), rel=1e-6)
+    assert np.isfinite(metric.score(contrasted(size)).per_image).all(), "negative contrast has no power; it counts as 0"
+
+
+def test_an_odd_side_repeats_its_last_line():
+    image = torch.arange(15.0).view(1, 1, 3, 5)
+    assert halved(image).tolist() == [[[[3.0, 5.0, 6.5], [10.5, 12.5, 14.0]]]]
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -92,7 +130,7 @@ def test_nlpd_agrees_with_pyiqa(size):
     from pyiqa.archs.nlpd_arch import NLPD
 
     given = outputs(3, size)
-    agrees(Nlpd(), given, NLPD(channels=1, test_y_channel=True))
+    agrees(with_params(Nlpd, border=0), given, NLPD(channels=1, test_y_channel=True))
     same = Outputs(sr=given.hr, hr=given.hr, names=given.names)
     assert Nlpd().score(same).value == 0 and MsSsim().score(same).value == pytest.approx(1)
 
@@ -207,7 +245,7 @@ def test_faces_that_are_too_small_are_left_out_of_the_mean():
     mixed = Outputs(sr=given.sr + small.sr, hr=given.hr + small.hr, names=list("abcde"))
     score = Ssim().score(mixed)
     assert np.isnan(score.per_image[3:]).all() and score.value == pytest.approx(Ssim().score(given).value)
-    with pytest.raises(Unavailable, match="8x8 px are smaller than 11 px: SSIM's window"):
+    with pytest.raises(Unavailable, match="8x8 px are smaller than 19 px: SSIM's window"):
         Ssim().score(small)
 
 

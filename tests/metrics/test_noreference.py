@@ -67,7 +67,11 @@ def test_niqe_nrqm_and_pi_agree_with_pyiqa(store, tmp_path):
 
     niqe, nrqm = natural_statistics(store, tmp_path)
     given = outputs(2, 104)
-    agrees(Niqe(), given, niqe_arch.NIQE(pretrained_model_path=str(niqe)))
+    agrees(Niqe(), given, niqe_arch.NIQE(color_space="ycbcr", pretrained_model_path=str(niqe)))
+    for color, space in (("gray", "yiq"), ("ycbcr", "ycbcr")):
+        theirs = niqe_arch.NIQE(color_space=space, crop_border=4, pretrained_model_path=str(niqe))
+        score = agrees(metric := with_params(Niqe, color=color, border=4), given, theirs)
+        assert score.value != Niqe().score(given).value and "border 4" in metric.protocol(given)
     agrees(Nrqm(), given, nrqm_arch.NRQM(pretrained_model_path=str(nrqm)))
     with patch.object(niqe_arch, "load_file_from_url", lambda _: niqe), \
          patch.object(nrqm_arch, "load_file_from_url", lambda _: nrqm):  # fmt: skip

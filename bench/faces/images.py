@@ -1,0 +1,106 @@
+"""Images of a folder, read as they are needed: decoded ones stay in memory while a bound allows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.core.image import read_image
+from bench.errors import UnreadableImage, UsageError
+from bench.faces.faceset import FaceSet
+
+ROOM = 96 << 20  # bytes of decoded images that one folder keeps; the others are read again each time
+AHEAD = 32  # images that threads decode before they are asked for
+
+
+class ImageFiles(Sequence[np.ndarray]):
+    """(3, H, W) uint8 arrays of ``files``, read-only, as a list of arrays: ``images[3]``, ``for image in images``.
+
+    Raises UsageError, naming the file, where one cannot be read.
+    """
+
+    def __init__(self, files: Sequence[Path], room: int = ROOM) -> None:
+        self.files, self.room = list(files), room
+        self.kept: dict[int, np.ndarray] = {}
+        self.sizes: dict[int, tuple[int, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]  # no slices
+        if index not in self.kept:
+            return self._keep(index, self._read(index))
+        return self.kept[index]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self.take(range(len(self)))
+
+    def take(self, indices: Iterable[int]) -> Iterator[np.ndarray]:
+        """These images in this order, decoded ahead by threads."""
+        rest = iter(indices)
+        with ThreadPoolExecutor() as pool:
+            waiting = [(i, None if i in self.kept else pool.submit(self._read, i)) for i in islice(rest, AHEAD)]
+            while waiting:
+                index, image = waiting.pop(0)
+                yield self._keep(index, image.result()) if image else self.kept[index]
+                waiting += [(i, None if i in self.kept else pool.submit(self._read, i)) for i in islice(rest, 1)]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """An image's shape, from its file's head."""
+        if index not in self.sizes:
+            try:
+                with Image.open(self.files[index]) as file:
+                    self.sizes[index] = (3, file.height, file.width)
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                self.sizes[index] = self[index].shape  # which says what is wrong
+        return self.sizes[index]
+
+    def _read(self, index: int) -> np.ndarray:
+        try:
+            image = np.ascontiguousarray(read_image(self.files[index]))
+            image.flags.writeable = False
+            return image
+        except UnreadableImage as error:
+            raise UsageError(str(error)) from None
+
+    def _keep(self, index: int, image: np.ndarray) -> np.ndarray:
+        self.sizes[index] = image.shape
+        if image.nbytes <= self.room and index not in self.kept:
+            self.room -= image.nbytes
+            self.kept[index] = image
+        return image
+
+
+def shapes(images: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
+    """(3, H, W) of each, without decoding files."""
+    return (
+        [images.shape(i) for i in range(len(images))] if isinstance(images, ImageFiles) else [i.shape for i in images]
+    )
+
+
+def taken(images: Sequence[np.ndarray], indices: Sequence[int]) -> Iterator[np.ndarray]:
+    """``images[i] for i in indices``, files decoded ahead."""
+    return images.take(indices) if isinstance(images, ImageFiles) else (images[i] for i in indices)
+
+
+def extent(images: Sequence[np.ndarray]) -> str:
+    """``64x64`` (width first), or the range of sides."""
+    sizes = sorted({shape[1:] for shape in shapes(images)})
+    if len(sizes) == 1:
+        return f"{sizes[0][1]}x{sizes[0][0]}"
+    return f"{min(map(min, sizes))}-{max(map(max, sizes))} px" if sizes else "none"
+
+
+def fingerprint(names: Sequence[str], images: Sequence[np.ndarray]) -> str:
+    """That of a FaceSet with these names and images."""
+    digest = hashlib.sha256()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    for index, image in zip(order, taken(images, order), strict=True):
+        FaceSet.enter(digest, names[index], image)
+    return digest.hexdigest()[:16]
