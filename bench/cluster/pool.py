@@ -103,11 +103,11 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
                 dones[task.name] = Done(failed={task.cell: run.failed[task.cell]})
             else:
                 submit(task)
-
         for future in pending:
             task = names[future.key]
+            current = futures.get(task.name)
             needed = [futures[name] for name in task.needs if name in futures]
-            if futures.get(task.name) is not future or any(other.status == "error" for other in needed):
+            if current is None or current.key != future.key or any(other.status == "error" for other in needed):
                 continue  # of an earlier try, or what it needs failed: that one's turn comes, and settles this one
             if future.status == "finished":
                 finish(task, future.result())

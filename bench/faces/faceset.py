@@ -58,7 +58,7 @@ class FaceSet:
             digest = hashlib.sha256()
             for name, size, row in self.places:
                 digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogatepass"))
-                digest.update(self.buckets[size][row].numpy().data)
+                digest.update(np.ascontiguousarray(self.buckets[size][row].numpy()).data)
             self._fingerprint = digest.hexdigest()[:16]
         return self._fingerprint
 
