@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,12 @@ from distributed import Client, KilledWorker, as_completed
 from bench.cluster.engines import Cluster
 from bench.cluster.watch import Watch
 from bench.cluster.worker import TOPIC, Order, StopInTime, accept, device_here, work
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, Interrupted, StoreError
 from bench.grid.run import Run
 from bench.grid.settings import Settings
 from bench.grid.tasks import Done, Task
 
+TRIES = 100  # how often a task is submitted again after deaths of workers that were no fault of its own
 VISIBLE = 60.0  # seconds that a shared file system may take to show here what another machine wrote
 CONFIGURATION = {
     "distributed.worker.daemon": False,  # a training may start processes of its own (--devices)
@@ -68,7 +70,8 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
     futures: dict[str, Any] = {}
     names: dict[str, Task] = {}  # key of a future -> task
     dones: dict[str, Done] = {}
-    tries: dict[str, float] = {}  # training -> when its checkpoint was last written as it was submitted
+    before: dict[str, tuple[float, int]] = {}  # task -> its checkpoint, and how often it was begun, as it was submitted
+    tries: Counter[str] = Counter()
     watch = Watch(run, tasks, client.dashboard_link if client.scheduler_info().get("services") else "")
     client.subscribe_topic(TOPIC, lambda event: watch.hear(event[1]))
     pending = as_completed(loop=client.loop)
@@ -76,12 +79,23 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
     def submit(task: Task) -> None:
         needed = [dones.get(name) or futures[name] for name in task.needs]
         key = f"{task.kind}-{token}-{len(names)}"
-        tries[task.name] = checkpointed(run, task)
+        before[task.name] = checkpointed(run, task), watch.begun[task.name]
+        tries[task.name] += 1
         futures[task.name] = client.submit(
             work, order, task, *needed, key=key, pure=False, priority=int(task.kind == "train")
         )
         names[key] = task
         pending.add(futures[task.name])
+
+    def finish(task: Task, done: Done) -> None:
+        dones[task.name] = done
+        accept(run, done)
+        run.reasons.again.update(done.again)
+        run.artefacts.computed += done.computed
+        seen(run, done)
+        run.collect(task)
+        watch.ended(task, done)
+        futures.pop(task.name, None)
 
     with watch:
         for task in tasks:
@@ -91,26 +105,30 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
                 submit(task)
         for future in pending:
             task = names[future.key]
-            if futures.get(task.name) is not future:
-                continue  # of an earlier try
+            current = futures.get(task.name)
+            needed = [futures[name] for name in task.needs if name in futures]
+            if current is None or current.key != future.key or any(other.status == "error" for other in needed):
+                continue  # of an earlier try, or what it needs failed: that one's turn comes, and settles this one
             if future.status == "finished":
-                done = dones[task.name] = future.result()
-            else:
-                error = future.exception() if future.status == "error" else BenchError("the cluster lost it")
-                if isinstance(error, StoreError):
-                    raise error
-                if isinstance(error, KilledWorker) and checkpointed(run, task) > tries[task.name]:
-                    for again in [task, *dependents(task, tasks)]:  # it came further: these were no faults of its own
+                finish(task, future.result())
+                continue
+            if future.status != "error":
+                raise Interrupted("the cluster's scheduler is lost; the same command goes on from what is there")
+            error: Any = future.exception()
+            if isinstance(error, StoreError):
+                raise error
+            if isinstance(error, KilledWorker) and tries[task.name] < TRIES:
+                checkpoint, begun = before[task.name]
+                waited = watch.begun[task.name] - begun <= error.allowed_failures  # it only stood in a worker's queue
+                if checkpointed(run, task) > checkpoint or waited:  # no faults of its own
+                    for again in [task, *dependents(task, tasks)]:
                         submit(again)
                     continue
-                done = dones[task.name] = Done(failed={task.cell: reason(task, error, dones)})
-            accept(run, done)
-            run.reasons.again.update(done.again)
-            run.artefacts.computed += done.computed
-            seen(run, done)
-            run.collect(task)
-            watch.ended(task, done)
-            del futures[task.name]
+            why = reason(error)
+            finish(task, Done(failed={task.cell: why}))
+            for other in dependents(task, tasks):
+                if other.name in futures:
+                    finish(other, Done(failed={other.cell: why}))
     order_of = {
         cell: index for index, cell in enumerate(c for t in tasks if t.name in dones for c in dones[t.name].failed)
     }
@@ -136,11 +154,8 @@ def checkpointed(run: Run, task: Task) -> float:
     return file.stat().st_mtime if task.kind == "train" and file.exists() else 0.0
 
 
-def reason(task: Task, error: Any, dones: dict[str, Done]) -> str:
-    """Why a task failed: what it needs failed, it killed its workers, or an error."""
-    for name in task.needs:
-        if name in dones and dones[name].failed:
-            return next(iter(dones[name].failed.values()))
+def reason(error: Any) -> str:
+    """Why a task failed: it killed its workers, or an error."""
     if isinstance(error, KilledWorker):
         return f"the process that worked on it ended {error.allowed_failures + 1} times (a crash, or too little memory)"
     if isinstance(error, BenchError):

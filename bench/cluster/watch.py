@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from bench.grid.run import Run
@@ -21,6 +22,7 @@ class Watch:
         self.quiet, self.last = run.settings.quiet, time.monotonic()
         self.cells = {task.name: task.cell for task in tasks}
         self.status = Status(run.out, run.command, len(tasks), dashboard)
+        self.begun: Counter[str] = Counter()  # task -> how often a worker began it
         self.live: Any = None
         if dashboard and not self.quiet:
             print(f"dashboard: {dashboard}", file=sys.stderr)
@@ -43,6 +45,7 @@ class Watch:
     def hear(self, message: dict[str, Any]) -> None:
         """A worker's word on the task that it works on."""
         if message["task"] in self.cells:
+            self.begun[message["task"]] += bool(message.get("begins"))
             self.status.value["running"][message["task"]] = message["text"]
             self.tell()
 

@@ -73,6 +73,7 @@ def work(order: Order, task: Task, *needed: Done) -> Done:
 
     A training that is asked to stop has written its checkpoint: the scheduler gives it to another worker.
     """
+    get_worker().log_event(TOPIC, {"task": task.name, "text": f"{task.cell} on {where()}", "begins": True})
     begin, place = time.monotonic(), desk(order)
     run = place.run
     mine = place.tasks.get(task.name)
@@ -84,7 +85,7 @@ def work(order: Order, task: Task, *needed: Done) -> Done:
     restart(run)
     for done in needed:
         accept(run, done)
-    progress.listener = lambda text: get_worker().log_event(TOPIC, {"task": task.name, "text": text})
+    progress.listener = lambda text: get_worker().log_event(TOPIC, {"task": task.name, "text": f"{text}, on {where()}"})
     try:
         run.perform(task)
     except Interrupted:
@@ -108,10 +109,11 @@ def restart(run: Run) -> None:
 
 def accept(run: Run, done: Done) -> None:
     """Know what became of a task that was done elsewhere."""
-    for mine, found in (
+    pairs: Any = (
         (run.failed, done.failed), (run.cells.unavailable, done.unavailable), (run.cells.lacking, done.lacking),
         (run.artefacts.broken, done.broken),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for mine, found in pairs:
         for key, value in found.items():
             mine.setdefault(key, value)
 

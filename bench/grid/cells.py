@@ -94,6 +94,14 @@ class Cells:
                 rows += self.score(measure, self.head(method, ""), name, key, given, method.folder)
         return rows
 
+    def failed_rows(self, kind: str, condition: str, reason: str, method: Recipe | None) -> Rows:
+        """What stands for metrics of a method itself, or of LR faces, that could not be measured at all."""
+        head, about = self.head(method, condition), "method" if kind == "method" else "lr"
+        return [
+            {**head, "metric": m.label, "direction": m.metric.direction, "status": "failed", "reason": reason}
+            for m in self.plan.measures if m.metric.about == about
+        ]  # fmt: skip
+
     def head(self, method: Recipe | None, condition: str) -> dict[str, Any]:
         """The columns that say what a row is about."""
         return {

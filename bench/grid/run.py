@@ -166,6 +166,9 @@ class Run:
         """The rows of a task: computed, or read from the store."""
         if task.kind == "score":
             return self.cells.rows(self.plan.methods[task.index], task.condition)
+        if task.cell in self.failed:  # only where a cluster gave it up
+            return self.cells.failed_rows(task.kind, task.condition, self.failed[task.cell],
+                                          self.plan.methods[task.index] if task.kind == "method" else None)  # fmt: skip
         if task.kind == "method":
             return self.cells.method_rows(self.plan.methods[task.index])
         return self.cells.degradation_rows(task.condition, shown_degradations(self.plan)[task.condition, task.seed])

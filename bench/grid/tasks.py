@@ -86,10 +86,10 @@ def graph(artefacts: Artefacts) -> list[Task]:
         add("score", cell, key_of(key, measures), [sr, *versions], index=index, condition=condition)
     for index, method in enumerate(plan.methods):
         add("method", method.unique, key_of(method.key, measures), [_training(method), *versions], index=index)
-    for (label, seed), recipe in shown_degradations(plan).items():
-        key = artefacts.lr_key(recipe)
-        needs = [lr_names.get(key) or _training(recipe), *versions]
-        cell = f"LR of {label},seed={seed}" if recipe.several else f"LR of {label}"
+    for (label, seed), model in shown_degradations(plan).items():
+        key = artefacts.lr_key(model)
+        needs = [lr_names.get(key) or _training(model), *versions]
+        cell = f"LR of {label},seed={seed}" if model.several else f"LR of {label}"
         add("degradation", cell, key_of(key, measures), needs, condition=label, seed=seed)
     return list(found.values())
 

@@ -1,0 +1,100 @@
+"""What a grid costs beside its computing: scheduling, planning, repeating, and what a second process gives.
+
+    python benchmarks/grid.py [--tasks 2000] [--steps 1500]
+
+Prints one line a figure. CPU only; trainings have one thread each, so that N processes have N cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from bench.cluster.engines import Local
+from bench.cluster.pool import connected
+from bench.faces.read import load
+from bench.grid import plan
+from bench.grid.settings import Settings
+
+
+def nothing(index: int) -> int:
+    return index
+
+
+def scheduling(tasks: int) -> None:
+    """Empty tasks on two processes: what the scheduler, the client and the messages cost."""
+    with connected(Local(Local.Params(jobs=2))) as client:
+        client.gather(client.map(nothing, range(10), pure=False))  # both are awake
+        begin = time.perf_counter()
+        client.gather([client.submit(nothing, index, pure=False) for index in range(tasks)])
+        spent = time.perf_counter() - begin
+    print(f"scheduling: {tasks} empty tasks in {spent:.1f} s, {1000 * spent / tasks:.2f} ms a task")
+
+
+def planning() -> None:
+    """100 methods on 10 degradations with 5 seeds under 10 conditions."""
+    methods = ",".join(f"edsr[lr={1e-4 + i * 1e-6:.6f}]" for i in range(100))
+    blurs = ",".join(f"blur[sigma={1 + i / 10}]" for i in range(10))
+    noises = ",".join(f"noise[sigma={5 + i}]" for i in range(10))
+    settings = Settings(methods=methods, degradations=blurs, conditions=noises, seeds=tuple(range(5)), metrics="psnr,ssim",
+                        device="cpu", precision="fp32")  # fmt: skip
+    data = load(None, None)
+    begin = time.perf_counter()
+    found = plan.make(settings, data)
+    spent = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"planning: {len(found.methods)} trainings, {len(found.cells)} cells in {spent:.1f} s, peak {peak:.0f} MB with imports"
+    )
+
+
+def command(folder: Path, out: str, methods: str, conditions: str, *more: str) -> list[str]:
+    return [sys.executable, "-m", "bench", "run", "--methods", methods, "--conditions", conditions, "--metrics", "psnr",
+            "--device", "cpu", "--quiet", "--out", str(folder / out), "--store", str(folder / f"{out}.store"), *more]  # fmt: skip
+
+
+def timed(arguments: list[str]) -> float:
+    begin = time.perf_counter()
+    subprocess.run(arguments, check=True)
+    return time.perf_counter() - begin
+
+
+def two_processes(folder: Path, seeds: int) -> None:
+    """The same trainings in one process and in two."""
+    more = ["--seeds", f"0..{seeds - 1}"]
+    one = timed(command(folder, "one", "esrgan-jpeg-kernel", "bicubic", *more))
+    two = timed(command(folder, "two", "esrgan-jpeg-kernel", "bicubic", *more, "--jobs", "2"))
+    print(f"--jobs 2: {seeds} trainings in {two:.1f} s, in one process {one:.1f} s: {one / two:.2f} times as fast")
+
+
+def repeating(folder: Path) -> None:
+    """A finished grid of 500 cells again."""
+    methods = ",".join(f"bicubic-{i}=bicubic" for i in range(50))
+    conditions = ",".join(f"noise[sigma={5 + i}]" for i in range(10))
+    first = timed(command(folder, "cells", methods, conditions))
+    again = timed(command(folder, "cells", methods, conditions))
+    print(f"repeat: 500 cells again in {again:.1f} s, the first time {first:.1f} s")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--tasks", type=int, default=2000)
+    arguments.add_argument("--seeds", type=int, default=4)
+    options = arguments.parse_args()
+    scheduling(options.tasks)
+    planning()
+    with tempfile.TemporaryDirectory() as folder:
+        repeating(Path(folder))
+        two_processes(Path(folder), options.seeds)
+
+
+if __name__ == "__main__":
+    main()
