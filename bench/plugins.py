@@ -42,6 +42,7 @@ class Catalogue:
     def __init__(self) -> None:
         self.entries: dict[str, dict[str, Entry]] = {kind: {} for kind in HOOKS}
         self.problems: list[str] = []
+        self.sources: dict[Any, Source] = {}  # by kind, name and members: read once a command
 
     def collect(self, module: Any, source: str) -> None:
         """Ask one module for its plugins; what fails is a problem, and the others still work."""
@@ -192,8 +193,11 @@ def source_file(kind: str, name: str) -> Path | None:
 
 def source(kind: str, name: str, wanted: Iterable[str] | None = None) -> Source:
     """The code that a plugin's class depends on; ``wanted``: by these of its members alone."""
-    file, target = source_file(kind, name), load(kind, name)
-    return reach(file, target.__name__, wanted) if file else Source()
+    known, key = catalogue().sources, (kind, name, frozenset(wanted) if wanted is not None else None)
+    if key not in known:  # a plan asks for the same plugin with many options
+        file, target = source_file(kind, name), load(kind, name)
+        known[key] = reach(file, target.__name__, wanted) if file else Source()
+    return known[key]
 
 
 def facts(kind: str, name: str) -> dict[str, Any]:

@@ -16,11 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from bench.cluster.engines import Local
 from bench.cluster.pool import connected
-from bench.faces.read import load
+from bench.faces.faceset import Data, FaceSet
 from bench.grid import plan
 from bench.grid.settings import Settings
 
@@ -39,14 +41,15 @@ def scheduling(tasks: int) -> None:
     print(f"scheduling: {tasks} empty tasks in {spent:.1f} s, {1000 * spent / tasks:.2f} ms a task")
 
 
-def planning() -> None:
+def planning(count: int = 100) -> None:
     """100 methods on 10 degradations with 5 seeds under 10 conditions."""
-    methods = ",".join(f"edsr[lr={1e-4 + i * 1e-6:.6f}]" for i in range(100))
+    methods = ",".join(f"edsr[lr={1e-4 + i * 1e-6:.6f}]" for i in range(count))
     blurs = ",".join(f"blur[sigma={1 + i / 10}]" for i in range(10))
     noises = ",".join(f"noise[sigma={5 + i}]" for i in range(10))
     settings = Settings(methods=methods, degradations=blurs, conditions=noises, seeds=tuple(range(5)), metrics="psnr,ssim",
                         device="cpu", precision="fp32")  # fmt: skip
-    data = load(None, None)
+    faces = FaceSet.of([np.full((3, 64, 64), i, np.uint8) for i in range(8)], [str(i) for i in range(8)])
+    data = Data(faces, faces)
     begin = time.perf_counter()
     found = plan.make(settings, data)
     spent = time.perf_counter() - begin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 from bench import plugins
@@ -40,8 +41,8 @@ def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:
         spec = dataclasses.replace(parse(row.text), label=row.label)
         methods.append(dataclasses.replace(recipe("methods", spec, settings, data), only=row.conditions))
     methods = list({m.key + m.label: m for m in methods}.values())
-    labels = [m.unique for m in methods]
-    if twice := next((m for m in methods if labels.count(m.unique) > 1), None):
+    labels = Counter(m.unique for m in methods)
+    if twice := next((m for m in methods if labels[m.unique] > 1), None):
         raise UsageError(f"--methods: two rows are called {twice.label}; give each a name of its own, as in NAME=SPEC")
     conditions = _conditions(settings, data)
     degraded: dict[tuple[str, int], Recipe | None] = {}
@@ -66,7 +67,7 @@ def _with_files(grid: Plan) -> Plan:
     folders = tuple(map(folder_name, grid.conditions))
     for method in grid.methods:
         cls = plugins.load("methods", method.name)
-        mine = [condition for m, condition in grid.cells if m is method]
+        mine = grid.conditions_of(method)
         for condition in mine if cls.restore_all is not Method.restore_all else ():
             try:
                 found = cls.fingerprint_under(method.params, folder_name(condition), folders)

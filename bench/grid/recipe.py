@@ -99,7 +99,11 @@ class Plan:
     @property
     def cells(self) -> list[tuple[Recipe, str]]:
         """Each method under each condition that it is tested on."""
-        return [(m, c) for m in self.methods for c in self.conditions if not m.only or c in m.only]
+        return [(m, c) for m in self.methods for c in self.conditions_of(m)]
+
+    def conditions_of(self, method: Recipe) -> list[str]:
+        """The conditions that a method is tested on."""
+        return [c for c in self.conditions if not method.only or c in method.only]
 
     @property
     def trained(self) -> list[Recipe]:
