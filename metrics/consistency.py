@@ -108,6 +108,7 @@ class Consistency(bench.Metric):
 class ConsistencyLpips(Consistency):
     """``consistency`` in LPIPS (AlexNet) instead of grey levels."""
 
+    libraries = ("lpips", "torchvision")
     decimals = 4
     headlines = ()
     prefix = "LPIPS"
@@ -133,6 +134,7 @@ class ConsistencyLpips(Consistency):
 class ConsistencyIdentity(Consistency):
     """``consistency`` in identity, 1 - cosine of ArcFace embeddings: do the outputs stay one person?"""
 
+    libraries = ("facexlib",)
     decimals = 3
     headlines = ()
     prefix = "identity"

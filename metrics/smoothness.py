@@ -38,6 +38,7 @@ class Smoothness(bench.Metric):
     ``level0_input`` = 1 - alpha ....
     """
 
+    libraries = ("geomloss",)
     table = "smoothness"
     libraries = ("geomloss",)
     parts = {"": "moved"}
