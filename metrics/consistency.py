@@ -108,7 +108,6 @@ class Consistency(bench.Metric):
 class ConsistencyLpips(Consistency):
     """``consistency`` in LPIPS (AlexNet) instead of grey levels."""
 
-    libraries = ("lpips", "torchvision")
     decimals = 4
     headlines = ()
     prefix = "LPIPS"
@@ -134,7 +133,6 @@ class ConsistencyLpips(Consistency):
 class ConsistencyIdentity(Consistency):
     """``consistency`` in identity, 1 - cosine of ArcFace embeddings: do the outputs stay one person?"""
 
-    libraries = ("facexlib",)
     decimals = 3
     headlines = ()
     prefix = "identity"

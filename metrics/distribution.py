@@ -116,7 +116,6 @@ class Fid(OfFeatures):
     2020), where there are four times as many as features; the reference's own bias stays.
     """
 
-    libraries = ("pytorch-fid", "scipy")
     title = "FID"
     decimals = 2
     parts = {"inf": "FID, n to infinity"}
@@ -164,7 +163,6 @@ class Fid(OfFeatures):
 class FidLr(OfLr, Fid):
     """FID in the LR domain (Bulat 2018, section 4.2; Zeng 2022, table III)."""
 
-    libraries = ("pytorch-fid", "scipy")
     title = "FID (LR)"
     parts = {"inf": "FID (LR), n to infinity"}
 
@@ -184,7 +182,6 @@ class Kid(OfFeatures):
     Of all images at once, which is the mean over all subsets that the paper draws at random.
     """
 
-    libraries = ("pytorch-fid", "scipy")
     title = "KID"
     decimals = 5
     paper = "Binkowski et al.: Demystifying MMD GANs, ICLR 2018"

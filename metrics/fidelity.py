@@ -77,7 +77,6 @@ class _Fidelity(bench.Metric):
 class Psnr(_Fidelity):
     """10 log10(1 / MSE), dB, of values over 255; at most 80 dB, where the epsilon of 1e-8 ends it."""
 
-    libraries = ("pyiqa",)
     title = "PSNR"
     decimals = 2
     formula = "10 log10(1/(MSE + 1e-8))"
@@ -90,7 +89,6 @@ class Psnr(_Fidelity):
 class Ssim(_Fidelity):
     """Structural similarity (Wang 2004): Gaussian window of 11 px, sigma 1.5, no downsampling; negative structure counts."""
 
-    libraries = ("pyiqa",)
     title = "SSIM"
     decimals = 4
     paper = "Wang et al.: Image quality assessment: from error visibility to structural similarity, TIP 2004"
@@ -107,7 +105,6 @@ class MsSsim(Ssim):
     Five scales need 161 px, four 81, three 41; the window's 11 px must fit into the coarsest.
     """
 
-    libraries = ("pyiqa",)
     title = "MS-SSIM"
     default = False
     paper = "Wang, Simoncelli, Bovik: Multiscale structural similarity for image quality assessment, Asilomar 2003"
@@ -189,7 +186,6 @@ def scales(side: int) -> int:
 class Nlpd(_Fidelity):
     """Normalised Laplacian pyramid distance (Laparra 2016), six levels, on luma."""
 
-    libraries = ("pyiqa",)
     title = "NLPD"
     libraries = ("pyiqa",)
     direction = "lower"
@@ -211,7 +207,6 @@ class Nlpd(_Fidelity):
 class LrPsnr(bench.Metric):
     """PSNR between the output, bicubically downsampled, and the LR input: does the output explain what was seen?"""
 
-    libraries = ("pyiqa",)
     title = "LR-PSNR"
     decimals = 2
     direction = "higher"

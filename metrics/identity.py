@@ -17,7 +17,6 @@ class Identity(bench.Metric):
     ``consistency``), which says whether they stay one person, not which.
     """
 
-    libraries = ("facexlib",)
     title = "Identity"
     libraries = ("facexlib",)
     pretrained = {"arcface": ""}

@@ -17,7 +17,6 @@ WHY = "too small for the backbone"
 class Lpips(bench.Metric):
     """Learned perceptual image patch similarity, version 0.1 (Zhang 2018)."""
 
-    libraries = ("lpips", "torchvision")
     title = "LPIPS"
     libraries = ("lpips",)
     decimals = 4
@@ -46,7 +45,6 @@ class Lpips(bench.Metric):
 class Dists(bench.Metric):
     """Deep image structure and texture similarity (Ding 2020), a distance: 0 for equal images."""
 
-    libraries = ("pyiqa", "torchvision")
     title = "DISTS"
     libraries = ("pyiqa",)
     decimals = 4

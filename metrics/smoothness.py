@@ -38,7 +38,6 @@ class Smoothness(bench.Metric):
     ``level0_input`` = 1 - alpha ....
     """
 
-    libraries = ("geomloss",)
     table = "smoothness"
     libraries = ("geomloss",)
     parts = {"": "moved"}
