@@ -61,6 +61,7 @@ class Noise(bench.Degradation):
 class Jpeg(bench.Degradation):
     """Bicubic downsampling, then JPEG (libjpeg through Pillow, 4:2:0 colour)."""
 
+    libraries = ("pillow",)
     scales = SCALES
 
     @dataclass(frozen=True)

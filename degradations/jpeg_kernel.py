@@ -40,6 +40,7 @@ class JpegKernel(bench.Degradation):
     name a folder of .npy and .mat files, or the weights of another jpeg-kernel at the same scale (a .pt file).
     """
 
+    libraries = ("pillow", "scipy")
     paper = (
         "Aakerberg, Nasrollahi, Moeslund: Real-world super-resolution of face-images from surveillance cameras, 2021"
     )

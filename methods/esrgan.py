@@ -23,6 +23,7 @@ class ESRGAN(RRDBGan):
     The paper's size: 16,697,987 parameters; the critic has 38,243,713 at 128x128, 13,077,889 at 64x64.
     """
 
+    libraries = ("torchvision",)
     pretrained = {"rrdb-psnr-x4": "init=rrdb-psnr-x4", "vgg19": "feature_loss=vgg19"}
     paper = "Wang, Yu, Wu, Gu, Liu, Dong, Loy, Qiao, Tang: ESRGAN: Enhanced super-resolution GANs, ECCV Workshops 2018"
     scales = (4, 2, 8)

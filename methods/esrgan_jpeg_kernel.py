@@ -26,6 +26,7 @@ class ESRGANJpegKernel(RRDBGan):
     without pretrained weights, and so does the quick preset. The paper's size: 16,697,987 parameters, the critic's 2,765,633.
     """
 
+    libraries = ("lpips", "torchvision")
     pretrained = {"rrdb-psnr-x4": "init=rrdb-psnr-x4", "alexnet": "feature_loss=lpips", "vgg19": "feature_loss=vgg19"}
     paper = (
         "Aakerberg, Nasrollahi, Moeslund: Real-world super-resolution of face-images from surveillance cameras, 2021"

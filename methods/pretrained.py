@@ -33,6 +33,7 @@ class Pretrained(bench.Method):
     authors' programs do. Not for grayscale, inpainting, or other restoration at scale 1.
     """
 
+    libraries = ("spandrel",)
     in_all = False
 
     @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class SmoothFeatures(bench.Method):
     are in [-1, 1], VGG's in [0, 1].
     """
 
+    libraries = ("geomloss", "lpips", "torchvision")
     pretrained = {"vgg16": "feature_loss=vgg16", "vgg19": "feature_loss=vgg19"}
     paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"
     scales = (4, 2, 8)

@@ -47,6 +47,7 @@ class SRGAN(Patchwise):
     from it. The paper's size: 1,547,350 parameters at x4; the critic has 23,563,649 at 96x96, 13,077,889 at 64x64.
     """
 
+    libraries = ("torchvision",)
     pretrained = {"vgg19": "content=vgg19"}
     paper = "Ledig, Theis, Huszar et al.: Photo-realistic single image super-resolution using a GAN, CVPR 2017"
     scales = (4, 2, 8)

@@ -58,6 +58,7 @@ class Niqe(_Statistics):
     It needs one block of 96 px: smaller faces are unavailable, unless ``block`` is set, which makes numbers of its own.
     """
 
+    libraries = ("pyiqa",)
     title = "NIQE"
     pretrained = {"niqe": ""}
     paper = "Mittal, Soundararajan, Bovik: Making a completely blind image quality analyzer, SPL 2013"
@@ -110,6 +111,7 @@ def niqe(images: Tensor, parameters: Any, block: int = BLOCK, space: str = "yiq"
 class Brisque(_Statistics):
     """Blind/referenceless image spatial quality evaluator (Mittal 2012): a support vector regression of 36 statistics."""
 
+    libraries = ("pyiqa",)
     title = "BRISQUE"
     pretrained = {"brisque": ""}
     paper = "Mittal, Moorthy, Bovik: No-reference image quality assessment in the spatial domain, TIP 2012"
@@ -140,6 +142,7 @@ class Brisque(_Statistics):
 class Piqe(_Statistics):
     """Perception-based image quality evaluator (Venkatanath 2015): distortion of active 16 px blocks; no weights."""
 
+    libraries = ("pyiqa",)
     title = "PIQE"
     paper = "Venkatanath et al.: Blind image quality evaluation using perception based features, NCC 2015"
 
@@ -156,6 +159,7 @@ class Piqe(_Statistics):
 class Nrqm(_Statistics):
     """Ma's no-reference quality metric for super-resolution (Ma 2017): regression forests of three kinds of statistics."""
 
+    libraries = ("pyiqa",)
     title = "NRQM"
     pretrained = {"nrqm": ""}
     direction = "higher"
@@ -179,6 +183,7 @@ def forests(crop: int = 0, space: str = "yiq") -> torch.nn.Module:
 class Pi(_Statistics):
     """Perceptual index of the PIRM challenge (Blau 2018): ((10 - NRQM) + NIQE) / 2 on Y of 16-235, border cut off."""
 
+    libraries = ("pyiqa",)
     title = "PI"
     pretrained = {"niqe": "", "nrqm": ""}
     paper = "Blau et al.: The 2018 PIRM challenge on perceptual image super-resolution, ECCV workshops 2018"

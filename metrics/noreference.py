@@ -43,6 +43,7 @@ class _Network(bench.Metric):
 class Nima(_Network):
     """Neural image assessment: the mean of a predicted distribution of scores (Talebi 2018)."""
 
+    libraries = ("pyiqa",)
     title = "NIMA"
     pretrained = {"nima-ava": "data=ava", "nima-koniq": "data=koniq", "nima-spaq": "data=spaq"}
     paper = "Talebi, Milanfar: NIMA: Neural image assessment, TIP 2018"
@@ -69,6 +70,7 @@ class Nima(_Network):
 class Musiq(_Network):
     """Multi-scale image quality transformer (Ke 2021): patches of the face itself, at 224 and at 384 px."""
 
+    libraries = ("pyiqa",)
     title = "MUSIQ"
     pretrained = {"musiq-koniq": "data=koniq", "musiq-ava": "data=ava", "musiq-spaq": "data=spaq"}
     default = False
@@ -91,6 +93,7 @@ class Musiq(_Network):
 class TopiqFace(_Network):
     """TOPIQ (Chen 2024) trained on faces. The crop is taken as the face: no detector, hence no second download."""
 
+    libraries = ("pyiqa",)
     title = "TOPIQ-face"
     pretrained = {"topiq-face": "data=cgfiqa", "topiq-gfiqa": "data=gfiqa"}
     default = False

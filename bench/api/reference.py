@@ -18,7 +18,7 @@ from bench.core.spec import nearest
 from bench.errors import UsageError
 from bench.faces.images import ImageFiles, extent, fingerprint
 from bench.faces.packed import unpack
-from bench.faces.read import images_under, read_list, unique_name
+from bench.faces.read import images_under, read_list, unique_names
 
 STATISTICS = (".npz", ".pth", ".pt")  # files of mean and covariance: pytorch-fid's, and BasicSR's (VQFR's)
 ABOUT = ("n", "size", "name", "fingerprint")  # what such a file may say of its set
@@ -89,7 +89,7 @@ def read_reference(source: str) -> Reference:
     if not files:
         raise UsageError(f"--reference {root}: no image files in this folder")
     label = f"{path.resolve().name}/train" if root != path and path.is_dir() else path.resolve().name
-    return Reference(f"faces of {label}", ImageFiles(files), tuple(unique_name(f, root) for f in files))
+    return Reference(f"faces of {label}", ImageFiles(files), tuple(unique_names(files, root).values()))
 
 
 def _statistics(path: Path, name: str, count: int = 0, size: str = "") -> Reference:

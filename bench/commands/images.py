@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -33,18 +33,34 @@ def pairs(source: str, target: str) -> list[File]:
     """Input and output files: a file, or all images below a folder. Outputs are PNG."""
     path, out = Path(source), Path(target)
     if path.is_file():
-        return [(path, out if out.suffix else out / f"{path.stem}.png")]
+        return _safe([(path, out if out.suffix else out / f"{path.stem}.png")])
     if not path.is_dir():
         raise UsageError(f"{source}: no such file or folder")
     files = images_under(path)
     if not files:
         raise UsageError(f"{source}: no image files in this folder")
-    return [(f, out / f.relative_to(path).with_suffix(".png")) for f in files]
+    found = [(f, out / f.relative_to(path).with_suffix(".png")) for f in files]
+    count = Counter(str(target).casefold() for _, target in found)
+    made = [(f, t if count[str(t).casefold()] == 1 else t.with_name(f"{f.name}.png")) for f, t in found]
+    if len({str(t).casefold() for _, t in made}) < len(made):
+        raise UsageError(f"{source}: two of its images would be written to one file; give them other names")
+    return _safe(made)
+
+
+def _safe(files: list[File]) -> list[File]:
+    """Raises UsageError where an output would take the place of an input."""
+    inputs = {source.resolve() for source, _ in files}
+    if over := next((target for _, target in files if target.resolve() in inputs), None):
+        raise UsageError(f"{over}: would be written over an input; give another OUT")
+    return files
 
 
 def shown(model: Model, source: str, target: str, device: torch.device) -> None:
     """Write what ``model.figure`` makes of the first images of a folder, those of the first one's size. UsageError for none."""
-    images = [to_float(torch.from_numpy(read_image(file).copy())).to(device) for file, _ in pairs(source, ".")[:FIGURE]]
+    given = [Path(source)] if Path(source).is_file() else images_under(Path(source))
+    if not given:
+        raise UsageError(f"{source}: no image files in this folder")
+    images = [to_float(torch.from_numpy(read_image(file).copy())).to(device) for file in given[:FIGURE]]
     with torch.inference_mode():
         found = model.figure(torch.stack([image for image in images if image.shape == images[0].shape]))
     if found is None:

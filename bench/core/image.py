@@ -7,26 +7,47 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from bench.errors import UnreadableImage
 
 # Faces are read-only, so that no plugin changes them for the others; torch warns of tensors on them that nobody writes to.
 warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")  # no other decoder of Pillow is asked
+UNREAD = {
+    ".avif",
+    ".heic",
+    ".heif",
+    ".gif",
+    ".jxl",
+    ".jp2",
+    ".tga",
+    ".dng",
+}  # images that are named where they are left out
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read a file as RGB: (3, H, W) uint8. Grey is repeated, alpha is laid over white, 16 bits become 8.
+    """Read a file as RGB: (3, H, W) uint8, turned as its EXIF orientation says.
+
+    Grey is repeated, alpha is laid over white, 16 bits become 8, floats in [0, 1] too.
 
     Raises UnreadableImage, naming the file and what is wrong with it.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=FORMATS) as file:
             file.load()
-            image: Image.Image = file
-            if image.mode.startswith("I"):  # 16-bit grey
+            deep = file.mode == "I" and file.format not in ("PNG", "PPM")
+            image: Image.Image = ImageOps.exif_transpose(file)
+            if deep:
+                raise ValueError("32-bit whole numbers have no known range")
+            if image.mode == "F":
+                values = np.asarray(image)
+                if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+                    raise ValueError("floats outside [0, 1] have no known range")
+                image = Image.fromarray((values * 255).round().astype(np.uint8))
+            elif image.mode.startswith("I"):  # 16-bit grey
                 image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
             elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 image = image.convert("RGBA")

@@ -63,7 +63,7 @@ class Store:
             reason = damage(folder, kind, key)
             if reason:
                 print(f"{folder}: damaged ({reason}); dropped", file=sys.stderr, flush=True)
-                self._remove(folder)
+                self.remove(folder)
             elif self.fresh is None or _manifest(folder).get("made", 0) >= self.fresh:
                 if (kind, key) not in self.used:
                     self.used.add((kind, key))
@@ -143,9 +143,9 @@ class Store:
 
     def drop(self, kind: str, key: str) -> None:
         for number in self._numbers(kind, key):
-            self._remove(self.root / kind / key / str(number))
+            self.remove(self.root / kind / key / str(number))
 
-    def _remove(self, folder: Path) -> None:
+    def remove(self, folder: Path) -> None:
         """Out of the way at once, then gone: no process sees half of it."""
         aside = self.root / "tmp" / f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         with contextlib.suppress(OSError):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import os
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.hashing import key_of
-from bench.core.image import SUFFIXES, read_image
+from bench.core.image import SUFFIXES, UNREAD, read_image
 from bench.core.progress import Progress
 from bench.core.store import Store
 from bench.errors import UnreadableImage, UsageError
@@ -22,7 +24,7 @@ from bench.faces.faceset import Data, FaceSet
 from bench.faces.packed import pack, unpack
 
 PACKED = "faces.safetensors"  # the file of an entry of the store
-READER = 1  # raise it with any change in what is read from a file, or how it is called
+READER = 2  # raise it with any change in what is read from a file, or how it is called
 TEST_SHARE = 0.15  # of a folder that has no train/ and test/
 
 
@@ -62,6 +64,9 @@ def _read(
             )
         return sets
     splits = list_files(path, what)
+    left = left_out(path)
+    if left and strict:
+        raise UsageError(f"{left[0]} (--strict)")
     found: list[Any] = []
 
     def read(folder: Path | None = None) -> None:
@@ -90,6 +95,7 @@ def _read(
         sets = tuple(both)
     if bad and strict:
         raise UsageError(f"{bad[0]} (--strict)")
+    bad = [*bad, *left]
     if bad:
         print(f"{what}: {len(bad)} files skipped, the first: {bad[0]}", file=sys.stderr)
     skipped += bad
@@ -133,36 +139,50 @@ def images_under(folder: Path) -> list[Path]:
     return sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
 
 
+def left_out(folder: Path) -> list[str]:
+    """What a folder holds that is not read though it looks like faces: images of other formats, linked folders."""
+    if not folder.is_dir():
+        return []
+    odd = sorted(f for f in folder.rglob("*") if f.suffix.lower() in UNREAD or (f.is_symlink() and f.is_dir()))
+    return [
+        f"{f}: {'a linked folder is not followed' if f.is_dir() else f'{f.suffix} images are not read'}" for f in odd
+    ]
+
+
 def read_list(path: Path) -> list[Path]:
     """Paths from the first column of a CSV file (or the one headed ``path``), relative to the file's folder."""
-    column, files = 0, []
+    column, files = -1, []
+
+    def image(cell: str) -> bool:
+        return Path(cell.strip()).suffix.lower() in SUFFIXES
+
     try:
-        with open(path, newline="", encoding="utf-8") as lines:
+        with open(path, newline="", encoding="utf-8-sig") as lines:
             reader = csv.reader(lines, strict=True)
             for row in reader:
-                if reader.line_num == 1 and row and Path(row[-1]).suffix.lower() not in SUFFIXES:
-                    heads = [cell.strip().lower() for cell in row]
-                    column = next(
-                        (i for i, h in enumerate(heads) if h in ("path", "file", "filename", "image")), len(row) - 1
-                    )
-                    continue
                 if not any(cell.strip() for cell in row):
                     continue
-                if len(row) <= column or Path(row[column].strip()).suffix.lower() not in SUFFIXES:
+                if column < 0:
+                    heads = [cell.strip().lower() for cell in row]
+                    named = next((i for i, h in enumerate(heads) if h in ("path", "file", "filename", "image")), -1)
+                    column = named if named >= 0 else next((i for i, cell in enumerate(row) if image(cell)), -1)
+                    if named >= 0 or (column < 0 and reader.line_num == 1):
+                        continue
+                if column < 0 or len(row) <= column or not image(row[column]):
                     raise UsageError(f"{path}, line {reader.line_num}: no path of an image in {','.join(row)[:80]!r}")
                 files.append(path.parent / row[column].strip())
     except (csv.Error, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a readable CSV list ({error})") from None
     if not files:
         raise UsageError(f"{path}: an empty list")
-    return files
+    return list(dict.fromkeys(files))
 
 
 def split_files(files: list[Path], source: Path) -> tuple[list[Path], list[Path]]:
     """A deterministic split by the hash of the file's name: adding a file moves no other."""
     if len(files) < 2:
         raise UsageError(f"{source}: one image cannot be split into train and test")
-    order = {f: int(hashlib.sha256(f.name.encode()).hexdigest()[:8], 16) / 2**32 for f in files}
+    order = {f: int(hashlib.sha256(os.fsencode(f.name)).hexdigest()[:8], 16) / 2**32 for f in files}
     test = [f for f in files if order[f] < TEST_SHARE]
     if not test or len(test) == len(files):
         test = sorted(files, key=order.__getitem__)[: max(1, round(TEST_SHARE * len(files)))]
@@ -173,7 +193,7 @@ def split_files(files: list[Path], source: Path) -> tuple[list[Path], list[Path]
 def _pack(
     files: list[Path], root: Path, multiple: int, least: int, strict: bool, skipped: list[str], label: str
 ) -> FaceSet:
-    images, names = [], []
+    images, names, called = [], [], unique_names(files, root)
     bar = Progress(f"read {label}", len(files), unit="face")
     with ThreadPoolExecutor() as pool, contextlib.closing(bar):
         for done, (file, image) in enumerate(zip(files, pool.map(_decode, files), strict=True), 1):
@@ -193,7 +213,7 @@ def _pack(
             top, left = height % multiple // 2, width % multiple // 2
             height, width = height - height % multiple, width - width % multiple
             images.append(np.ascontiguousarray(image[:, top : top + height, left : left + width]))
-            names.append(unique_name(file, root))
+            names.append(called[file])
     return FaceSet.of(images, names)
 
 
@@ -204,7 +224,20 @@ def _decode(file: Path) -> np.ndarray | UnreadableImage:
         return error
 
 
-def unique_name(file: Path, root: Path) -> str:
-    """A face's name: its path below the set without suffix and without train/ or test/, slashes as underscores."""
-    parts = file.relative_to(root).with_suffix("").parts if file.is_relative_to(root) else (file.stem,)
-    return "_".join(parts[1:] if parts[0] in ("train", "test") and len(parts) > 1 else parts)
+def unique_names(files: list[Path], root: Path) -> dict[Path, str]:
+    """What faces are called: their paths below the set without suffix and without train/ or test/, slashes as underscores.
+
+    Names that would coincide end in a hash of their path; bytes that are no text are written out.
+    """
+    plain = {}
+    for file in files:
+        parts = file.relative_to(root).with_suffix("").parts if file.is_relative_to(root) else (file.stem,)
+        name = "_".join(parts[1:] if parts[0] in ("train", "test") and len(parts) > 1 else parts)
+        plain[file] = name.encode("utf-8", "backslashreplace").decode()
+    count = Counter(name.casefold() for name in plain.values())
+    twice = {file for file, name in plain.items() if count[name.casefold()] > 1 or "~" in name}
+    return {file: f"{name}~{_short(file)}" if file in twice else name for file, name in plain.items()}
+
+
+def _short(file: Path) -> str:
+    return hashlib.sha256(os.fsencode(file)).hexdigest()[:8]

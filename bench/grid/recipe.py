@@ -72,7 +72,7 @@ class Recipe:
     @property
     def folder(self) -> str:
         """What it is called, as a folder's name."""
-        return folder_name(self.unique)
+        return f"{self.unique}~method" if self.unique.casefold() in ("lr", "hr") else folder_name(self.unique)
 
 
 @dataclass(frozen=True)

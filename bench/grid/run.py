@@ -173,6 +173,13 @@ class Run:
             return self.cells.method_rows(self.plan.methods[task.index])
         return self.cells.degradation_rows(task.condition, shown_degradations(self.plan)[task.condition, task.seed])
 
+    def entries(self) -> dict[str, list[str]]:
+        """What of the store this run's numbers come from: kind -> keys."""
+        found: dict[str, list[str]] = {}
+        for kind, key in sorted(self.store.used):
+            found.setdefault(kind, []).append(key)
+        return found
+
     def say(self, text: str) -> None:
         if not self.settings.quiet:
             print(text, file=sys.stderr, flush=True)
@@ -278,7 +285,7 @@ class Run:
             return
         file.unlink(missing_ok=True)  # complete only once the reports are there
         write_table(self.out, rows)
-        values = record(facts, key)
+        values = {**record(facts, key), "entries": self.entries()}
         write_json(file, {**values, "key": ""})
         written = [self.out / name for name in ("results.csv", "results.parquet")]
         for name in ("html", "latex"):
