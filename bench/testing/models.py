@@ -202,10 +202,8 @@ def faces_do_not_mix(subject: Subject) -> None:
     """A face's output is the same alone and among others."""
     subject.only_files()
     model, images = subject.ready(), subject.input(3)
-    if subject.cls.stochastic is not False and not isinstance(model, Method):
+    if model.stochastic:
         raise Skipped("it draws a batch's random numbers together")
-    if isinstance(model, Method) and model.stochastic:
-        raise Skipped("it is stochastic")
     together = subject.infer(model, images)
     alone = torch.cat([subject.infer(model, face) for face in images.split(1)])
     apart = (together - alone).abs().max().item()
@@ -365,7 +363,17 @@ def shortened(stage: Stage, seen: dict[str, Any], stop_at: int) -> Stage:
         seen["steps"] += 1
         return stage.step(batch, run)
 
-    return dataclasses.replace(stage, steps=min(stage.steps, STEPS), batch_size=min(stage.batch_size, BATCH), step=step)
+    held = {id(p) for o in stage.optimizers.values() for g in o.param_groups for p in g["params"]}
+
+    def enter() -> None:
+        """What entering a stage copies is no step of training."""
+        if stage.enter:
+            stage.enter()
+            fixed = {k: p.detach().clone() for k, p in seen["network"].named_parameters() if id(p) not in held}
+            seen["before"].update(fixed)
+
+    steps, batch = min(stage.steps, STEPS), min(stage.batch_size, BATCH)
+    return dataclasses.replace(stage, steps=steps, batch_size=batch, step=step, enter=enter)
 
 
 def trains_at_all(subject: Subject) -> str:
