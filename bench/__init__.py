@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         batches,
         per_face,
     )
+    from bench.session import Results, load, run, score
 
 __version__ = "0.2.0.dev0"
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Partner",
     "Picture",
     "Reference",
+    "Results",
     "Score",
     "Stage",
     "Step",
@@ -50,14 +52,18 @@ __all__ = [
     "View",
     "batches",
     "hookimpl",
+    "load",
     "per_face",
+    "run",
+    "score",
 ]
+SESSION = ("Results", "load", "run", "score")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    return getattr(import_module("bench.api"), name)
+    return getattr(import_module("bench.session" if name in SESSION else "bench.api"), name)
 
 
 # In a checkout the plugin folders lie beside bench/, not inside it; this lets `python -m bench` run there uninstalled.

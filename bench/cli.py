@@ -7,12 +7,15 @@ import errno
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from bench import __version__, plugins
 from bench.commands.list import KINDS
 from bench.errors import BenchError
+from bench.grid import reopen
 from bench.grid.settings import CONDITIONS, PRESETS, duration, seeds
 
 
@@ -23,8 +26,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Every command and option."""
+def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
+    """Every command and option. ``config``: what `bench run` takes where an option is not given."""
     top = _Parser(
         prog="bench", description="Benchmark harness for real-world face super-resolution.", allow_abbrev=False
     )
@@ -46,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a paper's table: its methods, conditions and metrics where not given",
     )
+    run.add_argument("--config", metavar="FILE", help="take options from a .toml file, or from the run.json of a run")
     run.add_argument("--methods", default="all", help="names with options in brackets, comma-separated; default: all")
     run.add_argument(
         "--degradations", default="", help="train every method on each of these; default: each method's own"
@@ -191,6 +195,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--device", default="auto")
     data.add_argument("--size", type=int, default=64, help="crop: side in pixels")
     data.add_argument("--strict", action="store_true")
+    run.set_defaults(**(config or {}))
     return top
 
 
@@ -252,7 +257,12 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     if options.command == "degrade" and options.input is None and len(paths) == len(rest) == 2:
         options.input, options.output = rest
         rest = []
-    return parser().parse_args(arguments) if rest else options  # which refuses the rest
+    if rest:
+        return parser().parse_args(arguments)  # which refuses the rest
+    if config := vars(options).pop("config", None):
+        options = parser(reopen.options(Path(config))).parse_args(arguments)
+        del options.config
+    return options
 
 
 def main(argv: list[str] | None = None) -> int:

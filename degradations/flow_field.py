@@ -34,7 +34,6 @@ class FlowField(bench.Degradation):
 
     paper = "Zeng, Zhang, Liu, Tian, Liu: SelfSR: Self-conditioned face super-resolution in the wild via flow field degradation network, 2022"  # noqa: E501
     scales = (4, 2, 8)
-    stochastic = True  # where disturb is above 0
     needs = ("lr_real",)
     training_only = ("critic", "back", "back_critic", "history", "back_history")
 
@@ -84,6 +83,10 @@ class FlowField(bench.Degradation):
         layers = patch_layers(self.lr_size)
         self.critic, self.back_critic = (PatchGAN(p.critic_width, layers) for _ in range(2))
         self.history, self.back_history = (ImageHistory(p.history) for _ in range(2))
+
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        return self.params.disturb > 0
 
     def clean(self, hr: Tensor) -> Tensor:
         """Bicubic LR of HR, both in [0, 1]."""

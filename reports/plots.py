@@ -21,7 +21,8 @@ WIDTH = {1: 3.5, 2: 7.16}  # inches of one and of two columns, as most two-colum
 STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
          "legend.fontsize": 7, "font.family": "serif",
          "mathtext.fontset": "dejavuserif", "axes.spines.top": False, "axes.spines.right": False,
-         "axes.linewidth": 0.6, "lines.linewidth": 1.1, "pdf.fonttype": 42, "svg.fonttype": "none", "savefig.dpi": 300,
+         "axes.linewidth": 0.6, "lines.linewidth": 1.1, "pdf.fonttype": 42, "svg.fonttype": "none",
+         "svg.hashsalt": "bench", "savefig.dpi": 300,
          "axes.unicode_minus": False, "text.parse_math": False}  # fmt: skip
 KINDS = ("pdf", "png", "svg")
 CROPS = ((0.12, 0.2, 0.4), (0.25, 0.55, 0.4))  # left, top, side of an aligned face: an eye, the mouth

@@ -60,6 +60,8 @@ def facts(text: str, preset: str) -> dict[str, Any]:
     }
     try:
         model = resolve.untrained(cls, spec, preset).eval()
+        if kind == "methods" and "parameters" not in cls.offers:
+            return {**found, "note": "what it costs is not known: the network is not in the harness's hands"}
         found["parameter_count"] = model.parameter_count()
         found["multiply_adds"] = multiply_adds(model, kind)
     except BenchError as error:  # needs a file that was not given
@@ -94,7 +96,7 @@ def in_words(found: dict[str, Any]) -> str:
         lines.append(found["paper"])
     if found["doc"]:
         lines += ["", found["doc"]]
-    if found.get("parameter_count") is not None:
+    if found.get("multiply_adds") is not None:
         lines += ["", f"parameter_count  {found['parameter_count']:,} ({found['parameter_count'] / 1e6:.2f} M)"]
         lines.append(f"multiply_adds    {found['multiply_adds']:,} for a 64x64 face at x{found['scale']}")
     if "scales" in found:

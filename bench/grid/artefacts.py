@@ -197,7 +197,7 @@ class Artefacts:
 
     def method_outputs(self, method: Recipe) -> Outputs:
         """The method itself and one LR face of the run's size."""
-        face = torch.from_numpy(self.hr_test.images()[0])[None]
+        face = torch.from_numpy(self.hr_test.images()[0].copy())[None]
         lr = to_uint8(downsample(to_float(face), method.scale)).numpy()
         outputs = self._outputs([], FaceSet.of(list(lr), self.hr_test.names[:1], ""), None, method.scale)
         offers = plugins.load("methods", method.name).offers

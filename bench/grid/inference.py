@@ -60,6 +60,11 @@ def for_training(recipe: Recipe, degradation: Path | None) -> Model:
 OVER = 0.5  # how far outside [0, 1] an output may reach before it is taken for another range
 
 
+def checked_sr(sr: torch.Tensor, lr: torch.Tensor, scale: int, label: str) -> torch.Tensor:
+    """``checked`` for a method that is no recipe."""
+    return _checked(sr, (*lr.shape[:2], lr.shape[2] * scale, lr.shape[3] * scale), lr, label)
+
+
 def checked(sr: torch.Tensor, lr: torch.Tensor, method: Recipe) -> torch.Tensor:
     """The method's output, or CellFailed where it has the wrong shape, is not finite or of another range."""
     return _checked(sr, (*lr.shape[:2], lr.shape[2] * method.scale, lr.shape[3] * method.scale), lr, method.label)

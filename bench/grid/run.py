@@ -29,7 +29,7 @@ from bench.grid import plan
 from bench.grid.artefacts import Artefacts
 from bench.grid.cells import Cells
 from bench.grid.failures import outcome
-from bench.grid.files import TUNED, read_faces, save_model, show_weights
+from bench.grid.files import TUNED, read_faces, restored_apart, save_model, show_weights
 from bench.grid.inference import for_training
 from bench.grid.pictures import show_faces, sweep
 from bench.grid.reasons import Reasons
@@ -257,7 +257,8 @@ class Run:
         if folder is None:
             return
         lr = self.artefacts.lr_of(self.artefacts.condition(condition, method))
-        show_faces(read_faces(folder, lr.names), root / self.cells.place(method, condition), self.out)
+        names = [name for name in lr.names if name not in restored_apart(folder).failed]
+        show_faces(read_faces(folder, names), root / self.cells.place(method, condition), self.out)
         if condition not in self.shown:
             self.shown.add(condition)
             show_faces(lr, root / "lr" / folder_name(condition), self.out)
