@@ -295,6 +295,7 @@ def training(plt: Any, models: list[dict[str, Any]], width: float) -> Any:
         axis.set_title(_short(model["label"], 34), pad=3)
         if any((np.asarray(p)[:, 1] > 0).all() for p in model["training"]["curve"].values()):
             axis.set_yscale("symlog", linthresh=1e-2)
+            axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_xlabel("step")
         axis.legend(frameon=False, fontsize=5.5)
     return figure
