@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .efficiency import cost_table
+from .rows import read
 from .statistics import Contest, agreements, contests, mark, rank_tables
-from .tables import Table, build, letter, read
+from .tables import Table, build, letter
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def contents(runs: list[Path]) -> Contents:
     found = contests(runs, records)
     mark(tables, found)
     for table in tables:
-        remarks = [c.found.remark for c in found if table.kind == "results" and c.condition == table.condition]
+        remarks = [c.found.remark for c in found if c.within(table)]
         table.remark = " ".join([*filter(None, [table.remark]), *dict.fromkeys(filter(None, remarks))])
     cost = cost_table(rows, records)
     for one in (c for t in cost for r in t.rows for c in r.cells if c.reason):

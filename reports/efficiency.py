@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .tables import Cell, Column, Row, Table, competitor, split
+from .rows import competitor
+from .tables import Cell, Column, Row, Table, split
 
 HEADS = ("Parameters", "Multiply-adds", "Memory", "Faces a second")
 

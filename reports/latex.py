@@ -130,14 +130,15 @@ def latex_table(table: Table, said: str = "", layout: dict[str, Any] | None = No
     layout = layout or {}
     labels = [*(["Run"] if table.several else []), head(table), *(["Trained on"] if table.trained else [])]
     columns = [numbers([r.cells[i] for r in table.rows]) for i in range(len(table.columns))]
-    parts = [f"{table.title}.", *marks(table), f"{table.faces}." if table.faces else "", table.remark]
+    parts = [f"{table.title}.", *legend(table), *marks(table), f"{table.faces}." if table.faces else "",
+             table.remark]  # fmt: skip
     caption = [*parts, table.left_out(briefly=True), said]
     body = []
     for row in table.rows:
         names = [*([row.run] if table.several else []), row.label, *([row.degradation] if table.trained else [])]
         cells = [latex_cell(cell, form) for cell, form in zip(row.cells, columns, strict=True)]
         body.append(" & ".join([*map(escape, names), *cells]) + r" \\")
-    heads = [rf"\multicolumn{{1}}{{c}}{{{escape(c.title)}}}" for c in table.columns]
+    heads = [rf"\multicolumn{{1}}{{c}}{{{escape(c.brief)}}}" for c in table.columns]
     under = [rf"\textsuperscript{{{letter(i)}}}~{escape(note)}." for i, note in enumerate(table.notes)]
     if words := protocols(table):
         under.append(rf"\textit{{Protocol.}} {words}")
@@ -203,15 +204,35 @@ def head(table: Table) -> str:
     return {"degradations": "Degradation", "agreement": "Metric"}.get(table.kind, "Method")
 
 
+def legend(table: Table) -> list[str]:
+    """Colour, border and reference of the columns, in sentences: the metrics that share them together."""
+    groups: dict[str, list[str]] = {}
+    for column in table.columns:
+        if column.heading:
+            groups.setdefault(column.heading, []).append(column.short)
+    return [f"{', '.join(names)}: {said}." for said, names in groups.items()]
+
+
 def marks(table: Table) -> list[str]:
-    """What the marks of a table mean."""
+    """What the marks of a table mean, and which columns have no test."""
     if table.kind in ("ranks", "agreement", "cost"):
         return []
     cells = [c for r in table.rows for c in r.cells]
-    interval = " ± half the width of the 95 % interval." if any(c.half for c in cells) else ""
+    seeds = sorted({c.seeds for c in cells if c.seeds > 1})
+    halves = ["half the width of the 95 % interval"] if any(c.half and c.seeds == 1 for c in cells) else []
+    halves += [f"the standard deviation over {' or '.join(map(str, seeds))} seeds"] if seeds else []
+    interval = f" ± {' or '.join(halves)}." if halves else ""
     best = "Best in bold, second underlined." if any(c.rank for c in cells) else ""
-    tied = "≈ not significantly different from the best (Wilcoxon's signed-rank test, Holm's correction)."
-    return [f"{best}{interval}".strip(), *([tied] if any(c.tied for c in cells) else [])]
+    found = [f"{best}{interval}".strip()]
+    if any(c.tied for c in cells):
+        found.append("≈ not significantly different from the best (Wilcoxon's signed-rank test, Holm's correction).")
+    untested = [c.short for i, c in enumerate(table.columns) if not c.tested and not split(c.metric)[2]
+                and sum(r.cells[i].value is not None and not r.kind for r in table.rows) > 1]  # fmt: skip
+    if untested and table.kind == "results":
+        found.append(
+            f"Differences are not tested for {', '.join(dict.fromkeys(untested))} (no values of single faces)."
+        )
+    return found
 
 
 def protocols(table: Table) -> str:
@@ -222,7 +243,7 @@ def protocols(table: Table) -> str:
     for index, column in enumerate(table.columns):
         texts = list(dict.fromkeys(r.cells[index].protocol for r in table.rows if r.cells[index].protocol))
         if texts and not split(column.metric)[2]:
-            said.append(f"{escape(column.title.rstrip(' ↑↓'))}: {'; or '.join(map(escape, texts))}.")
+            said.append(f"{escape(column.short)}: {'; or '.join(map(escape, texts))}.")
     return " ".join(said)
 
 

@@ -41,6 +41,10 @@ class Renamed(Column):
     def title(self) -> str:
         return self.name
 
+    @property
+    def short(self) -> str:
+        return self.name.rstrip(" ↑↓")
+
 
 def checked(layout: dict[str, Any], where: str = "layout") -> dict[str, Any]:
     """The same layout. Raises UsageError for a key or a value that there is not."""
@@ -128,7 +132,7 @@ def _arranged(table: Table, layout: dict[str, Any]) -> Table:
 def _renamed(column: Column, names: dict[str, str]) -> Column:
     name = next((names[n] for n in _titles(column) if n in names), None)
     arrow = column.title[-2:] if column.title[-1:] in "↑↓" else ""
-    return Renamed(column.metric, column.direction, column.kind, f"{name}{arrow}") if name else column
+    return Renamed(**vars(column), name=f"{name}{arrow}") if name else column
 
 
 def _rounded(cell: Cell, column: Column, digits: dict[str, int], layout: dict[str, Any]) -> Cell:
@@ -153,6 +157,7 @@ def _ranked_again(old: Table, new: Table, columns: list[int]) -> None:
         groups: dict[str, list[Cell]] = {}
         for row in new.rows:
             row.cells[place].rank = 0
-            groups.setdefault(row.key[1] if len(row.key) > 1 else "", []).append(row.cells[place])
+            if row.cells[place].sound and not row.kind:
+                groups.setdefault(row.key[1] if len(row.key) > 1 else "", []).append(row.cells[place])
         for cells in groups.values():
             rank(cells, column.direction)

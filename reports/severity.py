@@ -12,7 +12,8 @@ from bench.core.files import folder_name
 
 from .figures import chart
 from .pictures import embedded
-from .tables import FAMILIES, Table, competitor, family, split
+from .rows import competitor
+from .tables import FAMILIES, Table, family, split
 
 UNITS = {"consistency": "RMS to clean output", "consistency-lpips": "LPIPS to clean output",
          "consistency-identity": "1 - cosine to clean output"}  # fmt: skip

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.api.results import read_table
 from bench.core import stats
 
-from .tables import COMPETITOR, Cell, Column, Row, Table, headline, letter, split
+from .rows import COMPETITOR, labelled
+from .tables import SEED, Cell, Column, Row, Table, headline, letter, numberless, rank, split, unsound, whole
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,23 @@ class Contest:
     direction: str
     keys: list[tuple[str, ...]]  # see tables.competitor
     found: stats.Comparison
+    common: tuple[float, ...] = ()  # each method's mean over the faces that all of them have
 
     @property
     def title(self) -> str:
         return Column(self.metric, self.direction).title
 
+    def within(self, table: Table) -> bool:
+        """Whether this table of results shows these methods."""
+        return (
+            table.kind == "results"
+            and table.condition == self.condition
+            and self.keys[0] in [r.key for r in table.rows]
+        )
+
     def names(self, tables: list[Table]) -> list[str]:
         """The methods as their tables' rows call them."""
-        rows = next(t for t in tables if t.kind == "results" and t.condition == self.condition).rows
+        rows = next(t for t in tables if self.within(t)).rows
         known = {r.key: f"{r.label}, {r.run}" if r.run else r.label for r in rows}
         twice = {n for n in known.values() if list(known.values()).count(n) > 1}
         trained = {r.key: r.degradation for r in rows}
@@ -38,55 +47,81 @@ class Contest:
 
 
 def contests(runs: list[Path], records: list[dict[str, Any]]) -> list[Contest]:
-    """Every metric with values of single faces, under every condition with two methods or more."""
+    """Every metric with values of single faces, under every condition with two methods or more.
+
+    A face's value is the mean over a method's seeds: they are replicates, not faces. A metric's ``guard`` keeps methods out.
+    """
     import pandas as pd
 
-    frames = []
-    for folder, record in zip(runs, records, strict=True):
-        table = read_table(folder)
-        table = table[(table["image"].fillna("") != "") & (table["status"] == "ok") & (table["method"] != "")]
-        table = table[table["metric"].isin([m for m in table["metric"].unique() if headline(m)])]
-        frames.append(table.assign(run=record["run"] if len(runs) > 1 else "", faces=record["faces"]))
-    faces = pd.concat(frames) if frames else pd.DataFrame()
+    table = labelled(runs, records)
+    table = table[table["method"] != ""] if len(table) else table
+    unfit = unsound(table[table["image"].fillna("") == ""].to_dict("records"))
+    faces = table[(table["image"].fillna("") != "") & (table["status"] == "ok")]
+    faces = faces[faces["metric"].isin([m for m in faces["metric"].unique() if headline(m)])]
     found = []
     for (_, condition, metric), group in (
         faces.groupby(["faces", "condition", "metric"], sort=False) if len(faces) else ()
     ):
-        columns = {tuple(map(str, key)): one.groupby("image", sort=False)["value"].mean()
+        columns = {tuple(map(str, key)): one.groupby("image")["value"].mean().astype(float)
                    for key, one in group.groupby(list(COMPETITOR), sort=False)}  # fmt: skip
-        if len(columns) > 1:
+        columns = {
+            key: one for key, one in columns.items() if (key, str(condition), whole(str(metric))[0]) not in unfit
+        }
+        protocols = {SEED.sub("", str(p)) for p in group["protocol"].unique()}
+        if len(columns) > 1 and len({numberless(p) for p in protocols}) == 1:
             values = pd.concat(list(columns.values()), axis=1).to_numpy()
             direction = str(group["direction"].iloc[0])
             result = stats.compare(values, direction)
-            found.append(Contest(str(condition), str(metric), direction, list(columns), result))
+            shared = values[np.isfinite(values).all(1)]
+            common = tuple(shared.mean(0).tolist()) if len(shared) else ()
+            found.append(Contest(str(condition), str(metric), direction, list(columns), result, common))
     return found
 
 
 def mark(tables: list[Table], found: list[Contest]) -> None:
-    """Mark, in the tables of results, the values that are not significantly different from the best of their column."""
+    """Mark, in the tables of results, the values that are not significantly different from the best of their column.
+
+    Where methods were measured on different faces, the best is that on the faces which all of them have.
+    """
     for table in tables:
-        for contest in found if table.kind == "results" else ():
-            if contest.condition != table.condition or "too few" in contest.found.remark:
-                continue
+        for contest in filter(lambda c, t=table: c.within(t), found):
             index = next((i for i, c in enumerate(table.columns) if c.metric == contest.metric), None)
-            cells = {r.key: r.cells[index] for r in table.rows if index is not None and r.key in contest.keys}
+            if index is None:
+                continue
+            column = table.columns[index]
+            table.columns[index] = replace(column, tested=True)
+            cells = {r.key: r.cells[index] for r in table.rows if r.key in contest.keys}
+            valued = [r for r in table.rows if not r.kind and r.cells[index].value is not None and r.cells[index].sound]
+            if column.apart == "count" and contest.common and {r.key for r in valued} == set(contest.keys):
+                means = dict(zip(contest.keys, contest.common, strict=True))
+                shown = [replace(cells[k], value=m, text=f"{m:.{decimals(cells[k].text)}f}") for k, m in means.items()]
+                rank(shown, contest.direction)
+                for key, one in zip(means, shown, strict=True):
+                    cells[key].rank = one.rank
+                table.columns[index] = replace(column, tested=True, apart="")
+                table.remark += f" {column.short}: the best on the {contest.found.n} faces that all methods have."
+                table.remark = table.remark.strip()
             best = next((k for k, c in cells.items() if c.rank == 1), None)
-            if best is None:
+            if best is None or "too few" in contest.found.remark:
                 continue
             for key, one in cells.items():
                 p = contest.found.p[contest.keys.index(key), contest.keys.index(best)]
                 one.tied = one.rank != 1 and one.value is not None and bool(p > stats.LEVEL)
 
 
+def decimals(text: str) -> int:
+    return len(text.partition(".")[2])
+
+
 def rank_tables(tables: list[Table], found: list[Contest]) -> list[Table]:
     """Per condition the mean ranks; methods that share a letter lie within the critical difference."""
     made = []
-    for condition in dict.fromkeys(c.condition for c in found):
-        inside = [c for c in found if c.condition == condition]
+    for home in [t for t in tables if any(c.within(t) for c in found)]:
+        inside, condition = [c for c in found if c.within(home)], home.condition
         keys = list(dict.fromkeys(k for c in inside for k in c.keys))
         named = {k: n for c in inside for k, n in zip(c.keys, c.names(tables), strict=True)}
         table = Table(condition, [Column(c.metric, c.direction, "ranks") for c in inside], kind="ranks",
-                      title=f"Mean ranks on {condition}" if condition else "Mean ranks")  # fmt: skip
+                      title=f"Mean ranks on {condition}" if condition else "Mean ranks", part=home.part)  # fmt: skip
         for key in keys:
             cells = []
             for contest in inside:
@@ -126,14 +161,15 @@ def agreements(tables: list[Table]) -> list[tuple[Table, stats.Agreement]]:
         if table.kind != "results":
             continue
         columns = [i for i, column in enumerate(table.columns) if not split(column.metric)[2]]
-        columns = [i for i in columns if sum(r.cells[i].value is not None for r in table.rows) > 2]
-        if len(columns) < 2 or len({r.key[1] for r in table.rows}) > 1:
+        rows = [row for row in table.rows if not row.kind]
+        columns = [i for i in columns if sum(r.cells[i].value is not None for r in rows) > 2]
+        if len(columns) < 2:
             continue
-        values = np.array([[np.nan if (v := row.cells[i].value) is None else v for i in columns] for row in table.rows])
+        values = np.array([[np.nan if (v := row.cells[i].value) is None else v for i in columns] for row in rows])
         heads = [table.columns[i] for i in columns]
         found = stats.agreement(values, [c.direction for c in heads])
         shown = Table(table.condition, [Column(c.metric, "", "agreement") for c in heads], kind="agreement",
-                      title=f"Agreement of metrics on {table.condition}")  # fmt: skip
+                      title=f"Agreement of metrics on {table.condition}", part=table.part)  # fmt: skip
         for i, head in enumerate(heads):
             cells = [agreement_cell(found, i, j) for j in range(len(heads))]
             shown.rows.append(Row(head.title.rstrip(" ↑↓"), "", cells))

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.api.results import read_table
 from bench.plugins import facts
 
+from .rows import COMPETITOR, MODEL, RECORD, competitor, names, read
+
+__all__ = ["COMPETITOR", "MODEL", "RECORD", "build", "competitor", "names", "read"]  # of rows, for other formats
+
 ARROWS = {"higher": "↑", "lower": "↓"}
-COMPETITOR = ("run", "faces", "method", "variant", "degradation")  # the columns that tell a table's rows apart
+FLOOR = "floor"  # the part of a distance between sets that real faces reach, held out: a row of its own
+REAL = "real faces, held out"
+SEED = re.compile(r",? seed \d+")  # what of a protocol may differ between values that compare
+HEADING = re.compile(r"\[([^]]*)\] ")  # what a protocol begins with: what a table's heading says of it
 FAMILIES = ("consistency", "smoothness", "cost")  # of metrics with tables of their own
 DETAIL = "level"  # parts of a value named so stay in results.csv
-RECORD: dict[str, Any] = {
-    "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},
-    "git": None, "started": "", "seconds": None, "data": {}, "methods": [], "degradations": [], "conditions": [],
-    "failed": [], "notes": [],
-}  # fmt: skip
-MODEL: dict[str, Any] = {"label": "", "degradation": "", "parameters": None, "key": "", "params": {}, "training": None}
 
 
 def split(metric: str) -> tuple[str, str, str]:
@@ -37,13 +35,32 @@ def split(metric: str) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Column:
+    """``heading``: colour, border or reference of its values. ``apart``: why its values do not compare; empty where they do.
+
+    ``tested``: its differences have a significance test (values of single faces).
+    """
+
     metric: str
     direction: str
     kind: str = "results"
+    heading: str = ""
+    apart: str = ""
+    tested: bool = False
 
     @property
     def title(self) -> str:
-        """The metric as the field writes it, with its arrow; a part of a metric by its own name."""
+        """The metric as the field writes it, what its heading says, its arrow; a part of a metric by its own name."""
+        said = f"{self.short} ({self.heading})" if self.heading else self.short
+        return f"{said} {ARROWS.get(self.direction, '')}".strip()
+
+    @property
+    def brief(self) -> str:
+        """The name with its arrow, where the caption says the rest (``legend``)."""
+        return f"{self.short} {ARROWS.get(self.direction, '')}".strip()
+
+    @property
+    def short(self) -> str:
+        """The metric's name alone."""
         name, options, part = split(self.metric)
         options, about = options.replace(",", ", "), facts("metrics", name)
         head, titles = about.get("title") or name, about.get("parts", {})
@@ -56,7 +73,7 @@ class Column:
             head = f"{head} {own}" if family(self.metric) else own
         elif options:
             head = f"{head} [{options}]"
-        return f"{head} {ARROWS.get(self.direction, '')}".strip()
+        return str(head)
 
 
 @dataclass
@@ -74,12 +91,16 @@ class Cell:
     rank: int = 0
     note: str = ""
     tied: bool = False  # not significantly different from the best
+    seeds: int = 1  # trainings that the value is the mean of; then ``half`` is their standard deviation
+    sound: bool = True  # false: unfit to be best, since it ignores its input (a metric's ``guard``)
 
     @property
     def detail(self) -> str:
         """The cell in a sentence."""
         if self.value is None:
             return f"{self.status}: {self.reason}" if self.reason else "not measured"
+        if self.seeds > 1:
+            return f"{self.value:.6g}, mean of {self.seeds} seeds, standard deviation {self.half}, n = {self.n}. {self.protocol}"
         interval = f", 95 % interval {self.ci[0]:.4g} to {self.ci[1]:.4g}" if self.ci else ""
         return f"{self.value:.6g}{interval}, n = {self.n}. {self.protocol}"
 
@@ -91,6 +112,7 @@ class Row:
     cells: list[Cell]
     run: str = ""
     key: tuple[str, ...] = ()  # see competitor
+    kind: str = ""  # floor: what real faces reach, no method
 
 
 @dataclass
@@ -103,12 +125,14 @@ class Table:
     notes: list[str] = field(default_factory=list)  # footnotes a, b, ...: why values are missing
     remark: str = ""  # what a reader must know before comparing rows
     kind: str = "results"  # results, degradations, consistency, smoothness, ranks, agreement, cost
+    part: str = ""  # of a condition whose methods do not all compare: scale and faces
 
     @property
     def stem(self) -> str:
         """The name of its file."""
         words = [] if self.kind == "results" else [self.kind]
         words += [self.condition] if self.condition else [] if words else [self.title]
+        words += [self.part] if self.part else []
         return re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words)).strip("_")
 
     def left_out(self, *, briefly: bool = False) -> str:
@@ -134,60 +158,29 @@ class Table:
         """How many faces the values are of, as ``n = 64 faces``, with the metrics that differ from most."""
         if self.kind in ("agreement", "cost"):
             return ""
-        counts = {c.title: {r.cells[i].n for r in self.rows if r.cells[i].value is not None} - {0}
+        counts = {c.short: {r.cells[i].n for r in self.rows if r.cells[i].value is not None and not r.kind} - {0}
                   for i, c in enumerate(self.columns) if not split(c.metric)[2]}  # fmt: skip
         common = Counter(n for seen in counts.values() for n in seen).most_common(1)
         if not common:
             return ""
         usual = common[0][0]
-        others = [f"{title.rstrip(' ↑↓')} {' or '.join(map(str, sorted(seen)))}" for title, seen in counts.items()
+        others = [f"{title} {' or '.join(map(str, sorted(seen)))}" for title, seen in counts.items()
                   if seen - {usual}]  # fmt: skip
         return f"n = {usual} faces" + (f" ({', '.join(others)})" if others else "")
 
 
-def read(runs: list[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Set-level rows of all runs as dictionaries, and their run.json records, both with the run's name as ``run``.
-
-    Rows of runs on the same faces have the same ``faces``. What a record lacks is filled in, so that old records and
-    folders without one render too.
-    """
-    rows, records = [], []
-    for folder in runs:
-        file = folder / "run.json"
-        record = {**RECORD, **(json.loads(file.read_text(encoding="utf-8")) if file.exists() else {})}
-        for kind in ("methods", "degradations"):
-            record[kind] = [{**MODEL, "images": m.get("label", ""), **m} for m in record[kind]]
-        records.append(record)
-    for folder, record, name in zip(runs, records, names(runs, records), strict=True):
-        record["run"] = name
-        prints = [record["data"].get(what, {}).get("fingerprint") for what in ("hr", "lr")]
-        record["faces"] = str(prints) if any(prints) else name
-        table = read_table(folder)
-        table = table[table["image"].fillna("") == ""]
-        more = {"run": name if len(runs) > 1 else "", "faces": record["faces"]}
-        rows += [{**row, **more} for row in table.to_dict("records")]
-    return rows, records
-
-
-def names(runs: list[Path], records: list[dict[str, Any]]) -> list[str]:
-    """A name for each run: its folder's, with the parents that tell runs apart, and the seed where seeds differ."""
-    paths = [folder.resolve() for folder in runs]
-    found, depth = [path.name for path in paths], 1
-    while len(set(found)) < len(set(paths)):
-        depth += 1
-        found = ["/".join(path.parts[-depth:]) for path in paths]
-    seeds = [record["seed"] for record in records]
-    return [f"{name}, seed {seed}" if len(set(seeds)) > 1 else name for name, seed in zip(found, seeds, strict=True)]
-
-
 def build(rows: list[dict[str, Any]]) -> list[Table]:
-    """The results under each condition, in the order of the rows; after them the families' own tables, ``kind``."""
+    """The results under each condition, in the order of the rows; after them the families' own tables, ``kind``.
+
+    Methods of another scale, or on other faces, are in a table of their own.
+    """
     methods = [r for r in rows if r["method"] and family(r["metric"]) != "cost"]
     conditions = list(dict.fromkeys(r["condition"] for r in methods))
+    unfit = unsound(methods)
     tables = []
     for condition in conditions:
         inside = [r for r in methods if r["condition"] == condition and headline(r["metric"])]
-        tables.append(_table(condition, inside, f"Tested on {condition}" if condition else "Measured"))
+        tables += _tables(condition, inside, f"Tested on {condition}" if condition else "Measured", "results", unfit)
     for condition in conditions:
         inside = [r for r in methods if r["condition"] == condition and family(r["metric"])]
         for kind in FAMILIES[:2]:
@@ -196,12 +189,58 @@ def build(rows: list[dict[str, Any]]) -> list[Table]:
                 r for r in inside if family(r["metric"]) == kind and (kind == "consistency" or competitor(r) in have)
             ]
             if have:
-                tables.append(_table(condition, mine, f"{kind.capitalize()} on {condition}", kind))
+                tables += _tables(condition, mine, f"{kind.capitalize()} on {condition}", kind, unfit)
     domain = [{**r, "method": r["condition"], "degradation": ""} for r in rows if not r["method"]]
     if any(r["status"] == "ok" for r in domain):
         title = "How close each degradation's LR is to the real LR"
         tables.append(_table("", domain, title, "degradations"))
     return tables
+
+
+def _tables(
+    condition: str, rows: list[dict[str, Any]], title: str, kind: str, unfit: set[tuple[Any, ...]]
+) -> list[Table]:
+    """A table for each scale and set of faces among the rows."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["faces"], []).append(row)
+    scales = {str(g[0].get("scale", "")) for g in groups.values()}
+    made = []
+    for number, group in enumerate(groups.values(), 1):
+        parts = [f"x{group[0]['scale']}"] if len(scales) > 1 and group[0].get("scale") else []
+        same = sum(str(g[0].get("scale", "")) == str(group[0].get("scale", "")) for g in groups.values()) > 1
+        runs = list(dict.fromkeys(r["run"] for r in group if r["run"]))
+        parts += [f"faces of {', '.join(runs) or number}"] if same else []
+        table = _table(condition, group, ", ".join([title, *parts]), kind, unfit)
+        if len(groups) > 1:
+            table.part = f"{number}"
+            table.remark = " ".join(filter(None, [table.remark, APART]))
+        made.append(table)
+    return made
+
+
+APART = "Methods of another scale, or on different faces, have a table of their own: their values do not compare."
+
+
+def unsound(rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    """(competitor, condition, metric without part) of what its metric's ``guard`` keeps from being best."""
+    values: dict[tuple[Any, ...], dict[str, float]] = {}
+    for row in rows:
+        head, part = whole(row["metric"])
+        if row["status"] == "ok" and part in facts("metrics", split(row["metric"])[0]).get("guard", ()):
+            values.setdefault((competitor(row), row["condition"], head), {})[part] = float(row["value"])
+    found = set()
+    for key, parts in values.items():
+        seen, least = facts("metrics", split(key[2])[0])["guard"]
+        if parts.get(seen, math.inf) < parts.get(least, -math.inf):
+            found.add(key)
+    return found
+
+
+def whole(metric: str) -> tuple[str, str]:
+    """A label without its part, and the part."""
+    part = split(metric)[2]
+    return (metric.removesuffix(f".{part}"), part) if part else (metric, "")
 
 
 def family(metric: str) -> str:
@@ -215,43 +254,87 @@ def headline(metric: str) -> bool:
     return not family(metric) or part in facts("metrics", name).get("headlines", ())
 
 
-def competitor(row: Any) -> tuple[str, ...]:
-    """What a row of a table is about: run, faces, method, options, what it was trained on."""
-    return tuple(str(row[k]) for k in COMPETITOR)
-
-
-def _table(condition: str, rows: list[dict[str, Any]], title: str, kind: str = "results") -> Table:
+def _table(
+    condition: str,
+    rows: list[dict[str, Any]],
+    title: str,
+    kind: str = "results",
+    unfit: set[tuple[Any, ...]] = frozenset(),  # type: ignore[assignment]
+) -> Table:
     found: dict[tuple[str, ...], dict[str, Cell]] = {}
     columns: dict[str, Column] = {}
+    floors: dict[str, Cell] = {}
     for row in rows:
-        if split(row["metric"])[2].startswith(DETAIL):
+        head, part = whole(row["metric"])
+        if part == FLOOR:
+            if row["status"] == "ok" and head not in floors:
+                floors[head] = replace(cell({**row, "metric": head}), half="", ci=None)
+            continue
+        if part.startswith(DETAIL):
             continue
         columns.setdefault(row["metric"], Column(row["metric"], row["direction"], kind))
-        found.setdefault(competitor(row), {})[row["metric"]] = cell(row)
+        one = found.setdefault(competitor(row), {})[row["metric"]] = cell(row)
+        one.sound = (competitor(row), row["condition"], head) not in unfit
     absent = {m: reasons[0] for m in columns if (reasons := unavailable([cells.get(m) for cells in found.values()]))}
     if len(absent) == len(columns):
         absent = {}
     columns = {m: c for m, c in columns.items() if m not in absent}
-    table = Table(condition, list(columns.values()), title=title, kind=kind)
+    table = Table(condition, title=title, kind=kind, columns=[])
     table.absent = {Column(metric, "", kind).title: reason for metric, reason in absent.items()}
-    groups: dict[str, list[Row]] = {}
     for key, cells in found.items():
-        run, faces, method, variant, degradation = key
+        run, _, method, variant, degradation = key
         # A method's label says its options already, where it was written with them.
         label = f"{method} ({variant})" if variant and "[" not in method else method
-        row_ = Row(label, degradation, [cells.get(m, Cell("—", status="missing")) for m in columns], run, key)
-        table.rows.append(row_)
-        groups.setdefault(faces, []).append(row_)
-    for group in groups.values():
-        for index, column in enumerate(table.columns):
-            rank([row.cells[index] for row in group], column.direction)
-    if len(groups) > 1:
-        table.remark = "The runs used different faces, so best and second are marked within the runs that share theirs."
+        table.rows.append(
+            Row(label, degradation, [cells.get(m, Cell("—", status="missing")) for m in columns], run, key)
+        )
+    for index, column in enumerate(columns.values()):
+        cells_ = [row.cells[index] for row in table.rows]
+        table.columns.append(compared(column, cells_))
+        if not table.columns[-1].apart:
+            rank([c for c in cells_ if c.sound], column.direction)
+    if any(m in floors for m in columns):
+        cells_ = [floors.get(m, Cell("", status="missing")) for m in columns]
+        table.rows.append(Row(REAL, "", cells_, "", ("", "", REAL, "", ""), kind="floor"))
+    table.remark = " ".join(remarks(table))
     for one in (c for row in table.rows for c in row.cells if c.reason):
         if one.reason not in table.notes:
             table.notes.append(one.reason)
         one.note = letter(table.notes.index(one.reason))
     return table
+
+
+def compared(column: Column, cells: list[Cell]) -> Column:
+    """The column with its heading, and why its values do not compare where they were made in different ways."""
+    valued = [c for c in cells if c.value is not None]
+    protocols = {SEED.sub("", c.protocol) for c in valued}
+    said = {m[1] if (m := HEADING.match(p)) else "" for p in protocols}
+    apart = "protocol" if len(protocols) > 1 else "count" if len({c.n for c in valued}) > 1 else ""
+    if apart == "protocol" and len({numberless(p) for p in protocols}) == 1:
+        apart = "count"
+    return replace(column, heading=said.pop() if len(said) == 1 else "", apart=apart)
+
+
+def numberless(protocol: str) -> str:
+    """A protocol without its counts of images and faces, the one thing of it that fewer faces change."""
+    return re.sub(r"\b\d+ (images|faces)\b", r"\1", protocol)
+
+
+def remarks(table: Table) -> list[str]:
+    """What a reader must know before comparing rows."""
+    said = []
+    for why, words in (("protocol", "measured in different ways (see the protocols)"), ("count", "of different faces")):
+        if titles := [c.short for c in table.columns if c.apart == why]:
+            said.append(f"Not marked, since the values are {words}: {', '.join(titles)}.")
+    if unfit := [r.label for r in table.rows if any(not c.sound and c.value is not None for c in r.cells)]:
+        said.append(
+            f"Never best in consistency, since LR-PSNR is below that of half-resolution copies: {', '.join(unfit)}."
+        )
+    if any(r.kind == FLOOR for r in table.rows):
+        said.append(
+            f"Distances of sets depend on the number of images: {REAL} are what as many real faces reach, the floor."
+        )
+    return said
 
 
 def unavailable(cells: list[Cell | None]) -> list[str]:
@@ -274,7 +357,10 @@ def cell(row: dict[str, Any]) -> Cell:
     low, high = row["ci_low"], row["ci_high"]
     ci = None if low in (None, "") or math.isnan(float(low)) else (float(low), float(high))
     half = f"{(ci[1] - ci[0]) / 2:.{digits}f}" if ci else ""
-    return Cell(f"{value:.{digits}f}", value, ci, half, int(row["n"] or 0), protocol=row["protocol"])
+    seeds = int(row.get("seeds") or 1)
+    if seeds > 1:
+        half = f"{float(row['sd']):.{digits}f}"
+    return Cell(f"{value:.{digits}f}", value, ci, half, int(row["n"] or 0), protocol=row["protocol"], seeds=seeds)
 
 
 def rank(cells: list[Cell], direction: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import published
 from .contents import contents
-from .latex import head, marks
+from .latex import head, legend, marks
 from .layout import arrange
 from .notice import notice
 from .tables import Cell, letter
@@ -22,6 +22,8 @@ def csv(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> li
     lines: dict[tuple[str, ...], dict[str, str]] = {}
     for table in tables:
         for row in table.rows:
+            if row.kind:
+                continue
             pairs = zip(table.columns, row.cells, strict=True)
             values = {column.metric: cell.text for column, cell in pairs if cell.value is not None}
             lines.setdefault((table.condition, row.run, row.label, row.degradation), {}).update(values)
@@ -42,12 +44,14 @@ def markdown(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) 
     for table in arrange(found.tables, layout or {}):
         left = [*(["Run"] if table.several else []), head(table),
                 *(["Trained on"] if table.trained else [])]  # fmt: skip
-        lines += [f"### {table.title}", "", _line([*left, *(c.title for c in table.columns)])]
+        lines += [f"### {table.title}", "", _line([*left, *(c.brief for c in table.columns)])]
         lines.append("|" + "---|" * len(left) + "---:|" * len(table.columns))
         for row in table.rows:
             labels = [*([row.run] if table.several else []), row.label, *([row.degradation] if table.trained else [])]
             lines.append(_line([*labels, *map(_markdown_cell, row.cells)]))
-        said = " ".join([*marks(table), f"{table.faces}." if table.faces else "", table.remark, table.left_out()])
+        said = " ".join(
+            [*legend(table), *marks(table), f"{table.faces}." if table.faces else "", table.remark, table.left_out()]
+        )
         lines += ["", said.strip(), "", *(f"- ({letter(i)}) {note}" for i, note in enumerate(table.notes)), ""]
     for one in published.chosen(str((layout or {}).get("published", ""))):
         arrows = [f"{m} {'↑' if d == 'higher' else '↓'}" for m, d in zip(one.columns, one.direction, strict=True)]

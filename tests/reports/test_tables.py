@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench.reports import faces, html, tables, text
+from bench.reports import faces, html, latex, tables, text
 from bench.reports import pictures as pictures_of
 from made_reports import Links, picture, row
 
@@ -24,7 +24,7 @@ FAILED = "loss is not finite at step 4,\n100 % of 3 & 4 <b>"
 def make_run(tmp_path):
     """Write a run's folder as `bench run` does: three methods, one of which fails, and one metric without weights."""
 
-    def make(name="out", *, fingerprint="ab12", seed=0, truth=False, record=True, **changes) -> Path:
+    def make(name="out", *, fingerprint="ab12", seed=0, truth=False, record=True, shift=0.0, **changes) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
         rows = []
@@ -32,11 +32,12 @@ def make_run(tmp_path):
             known = truth or condition != "real"
             for index, method in enumerate(("bicubic", "edge_net", "broken")):
                 more = {"degradation": "high-to-low", "variant": "width=8"} if method == "edge_net" else {}
+                more |= {"seed": seed}
                 bad = {"status": "failed", "reason": FAILED} if method == "broken" else {}
                 none = {"status": "unavailable", "reason": "needs the ground truth in HR"}
                 lacking = bad or ({} if known else none)
                 rows += [
-                    row(method, condition, "psnr", None if lacking else 20.0 + index, **more, **lacking),
+                    row(method, condition, "psnr", None if lacking else 20.0 + index + shift, **more, **lacking),
                     row(method, condition, "swd", None if bad else 30.0 - index, direction="lower", **more, **bad),
                     row(method, condition, "lpips", None, direction="lower", status="unavailable", reason=UNAVAILABLE, **more),
                 ]  # fmt: skip
@@ -196,13 +197,109 @@ def test_curves_are_drawn_within_their_box_and_stages_are_marked(make_run):
     assert 'x1="144.0"' in source, "600 of 1000 steps"
 
 
-def test_runs_on_other_faces_are_not_ranked_against_each_other(make_run):
-    same = tables.read([make_run("a/out", seed=0), make_run("b/out", seed=1)])[0]
-    table = tables.build(same)[0]
-    assert [r.run for r in table.rows][::3] == ["a/out, seed 0", "b/out, seed 1"] and not table.remark
+def test_runs_on_other_faces_have_a_table_of_their_own(make_run):
+    twice = tables.read([make_run("a/out"), make_run("b/out")])[0]
+    table = tables.build(twice)[0]
+    assert [r.run for r in table.rows][::3] == ["a/out", "b/out"] and not table.remark, "the same seed is no replicate"
     other = tables.read([make_run("c/out"), make_run("d/out", fingerprint="cd34")])[0]
-    assert "different faces" in tables.build(other)[0].remark
+    first, second = tables.build(other)[:2]
+    assert first.title == "Tested on jpeg[quality=30], faces of c/out" and "do not compare" in second.remark
+    assert [c.rank for c in second.rows[1].cells] == [1, 1] and len({t.stem for t in tables.build(other)}) == 4
     assert len(tables.read([make_run("e"), make_run("f", record=False)])[1]) == 2
+
+
+def test_seeds_are_replicates(make_run):
+    """Mean and standard deviation of one method's seeds in one row, in the table and in the tests."""
+    runs = [make_run(f"s{seed}", seed=seed, shift=shift) for seed, shift in ((0, 0.0), (1, 1.0), (2, 5.0))]
+    table = tables.build(tables.read(runs)[0])[0]
+    assert [(r.label, r.run) for r in table.rows] == [("bicubic", ""), ("edge_net (width=8)", ""), ("broken", "")]
+    cell = table.rows[0].cells[0]
+    assert (cell.text, cell.half, cell.seeds) == ("22.00", "2.65", 3) and "standard deviation 2.65" in cell.detail
+    assert "the standard deviation over 3 seeds" in " ".join(latex.marks(table))
+    other = tables.read([runs[0], make_run("p", seed=7, preset="paper")])[0]
+    assert len(tables.build(other)[0].rows) == 6, "another preset is another method, not a replicate"
+
+
+def measured(make_run, name, values, *, protocol="psnr, as tested", scale=4, n=4, **more):
+    """A run of one method with values of single faces, by name."""
+    run = make_run(name, **more)
+    known = pd.read_csv(run / "results.csv", keep_default_na=False)
+    rows = [
+        row(
+            name, "jpeg[quality=30]", "psnr", float(np.nanmean(list(values.values()))), n=len(values), protocol=protocol
+        )
+    ]
+    rows += [row(name, "jpeg[quality=30]", "psnr", v, image=k, n=1, protocol=protocol) for k, v in values.items()]
+    known = pd.DataFrame(rows)
+    known.to_csv(run / "results.csv", index=False)
+    record = json.loads((run / "run.json").read_text())
+    model = {
+        "label": name,
+        "name": name,
+        "variant": "",
+        "degradation": "",
+        "scale": scale,
+        "images": name,
+        "params": {},
+    }
+    (run / "run.json").write_text(json.dumps({**record, "methods": [model]}))
+    return run
+
+
+def first_table(runs):
+    from bench.reports.contents import contents
+
+    return next(t for t in contents(runs).tables if t.kind == "results")
+
+
+def test_values_of_other_scales_and_protocols_do_not_compete(make_run):
+    faces = {f"f{i}": 20.0 + i for i in range(8)}
+    better = {k: v + 3 for k, v in faces.items()}
+    four, two = measured(make_run, "four", faces), measured(make_run, "two", better, scale=2)
+    assert [t.title for t in tables.build(tables.read([four, two])[0])] == [
+        "Tested on jpeg[quality=30], x4", "Tested on jpeg[quality=30], x2"]  # fmt: skip
+    rgb = measured(make_run, "rgb", better, protocol="psnr, RGB")
+    table = first_table([four, rgb])
+    assert [r.cells[0].rank for r in table.rows] == [0, 0] and "measured in different ways" in table.remark
+    same = measured(make_run, "same", better, protocol="psnr, as tested, seed 3")
+    assert [r.cells[0].rank for r in first_table([four, same]).rows] == [2, 1], "a seed is no difference of protocol"
+
+
+def test_the_best_is_that_on_the_faces_which_all_methods_have(make_run):
+    """One left the hard faces out: its mean is higher, on the common faces it is lower."""
+    hard = {**{f"f{i}": 25.0 + 0.1 * i for i in range(8)}, "g0": 10.0, "g1": 11.0}
+    easy = {f"f{i}": 24.0 + 0.1 * i for i in range(8)}
+    table = first_table([measured(make_run, "whole", hard), measured(make_run, "picky", easy)])
+    assert table.rows[0].cells[0].value < table.rows[1].cells[0].value
+    assert [r.cells[0].rank for r in table.rows] == [
+        1,
+        2,
+    ] and "the best on the 8 faces that all methods have" in table.remark
+
+
+def test_headings_and_captions_carry_colour_border_and_reference(make_run):
+    faces = {f"f{i}": 20.0 + i for i in range(8)}
+    run = measured(make_run, "one", faces, protocol="[Y, border 4] PSNR of something")
+    table = first_table([run])
+    assert table.columns[0].title == "PSNR (Y, border 4) ↑" and table.columns[0].short == "PSNR"
+
+
+def test_what_real_faces_reach_is_a_row_that_is_no_method(make_run):
+    run = make_run()
+    rows = pd.read_csv(run / "results.csv", keep_default_na=False)
+    floor = row("bicubic", "real", "swd.floor", 12.0, direction="lower", n=3)
+    pd.concat([rows, pd.DataFrame([floor])]).to_csv(run / "results.csv", index=False)
+    table = next(t for t in tables.build(tables.read([run])[0]) if t.condition == "real")
+    last = table.rows[-1]
+    assert (
+        (last.label, last.kind) == (tables.REAL, "floor") and last.cells[-1].text == "12.0" and last.cells[-1].rank == 0
+    )
+    assert [r.cells[-1].rank for r in table.rows[:2]] == [2, 1] and "the floor" in table.remark
+
+
+def test_untested_columns_are_said_to_be_untested(make_run):
+    table = first_table([make_run()])
+    assert "not tested for PSNR, SWD" in " ".join(latex.marks(table)), "there are no values of single faces"
 
 
 def test_a_folder_without_run_json_still_renders(make_run):
