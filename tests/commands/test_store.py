@@ -38,7 +38,9 @@ def test_verify_drops_what_is_damaged_and_says_so(bench, own_store):
 def test_gc_removes_what_the_conditions_name_and_keeps_what_a_run_needs(bench, own_store, tmp_path):
     store = filled(own_store)
     assert bench("store", "gc")[0] == 2
-    assert "1 entries, 1" in bench("store", "gc", "--larger-than", "1k", "--dry-run")[1] and store.has("train", "a" * 16)
+    assert "1 entries, 1" in bench("store", "gc", "--larger-than", "1k", "--dry-run")[1] and store.has(
+        "train", "a" * 16
+    )
     assert "0 entries" in bench("store", "gc", "--older-than", "1d")[1]
     (tmp_path / "run.json").write_text(json.dumps({"entries": {"train": ["a" * 16], "score": ["b" * 16]}}))
     assert "1 entries" in bench("store", "gc", "--not-used-by", tmp_path)[1]
