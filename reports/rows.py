@@ -54,7 +54,8 @@ def labelled(runs: list[Path], records: list[dict[str, Any]]) -> Any:
     """
     import pandas as pd
 
-    frames, replicates = [], {}
+    frames: list[Any] = []
+    replicates: dict[Any, Any] = {}
     for folder, record in zip(runs, records, strict=True):
         table = read_table(folder)
         if "seed" not in table:

@@ -84,7 +84,7 @@ def mark(tables: list[Table], found: list[Contest]) -> None:
     Where methods were measured on different faces, the best is that on the faces which all of them have.
     """
     for table in tables:
-        for contest in filter(lambda c, t=table: c.within(t), found):
+        for contest in (c for c in found if c.within(table)):
             index = next((i for i, c in enumerate(table.columns) if c.metric == contest.metric), None)
             if index is None:
                 continue

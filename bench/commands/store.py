@@ -41,7 +41,9 @@ def info(store: Store, as_json: bool) -> int:
     kinds: dict[str, list[Entry]] = {}
     for entry in store.entries():
         kinds.setdefault(entry.kind, []).append(entry)
-    rows = [{"kind": k, "entries": len(e), "bytes": sum(x.size for x in e)} for k, e in sorted(kinds.items())]
+    rows: list[dict[str, Any]] = [
+        {"kind": k, "entries": len(e), "bytes": sum(x.size for x in e)} for k, e in sorted(kinds.items())
+    ]
     if as_json:
         print(json.dumps({"name": str(store.root), "kinds": rows}, indent=1))
         return 0
