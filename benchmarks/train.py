@@ -36,7 +36,8 @@ from bench.training.settings import TrainSettings
 
 MODELS = (
     "high-to-low,low-to-high,degradation-gan,smooth-features[feature_loss=none],flow-field,selfsr,"
-    "esrgan-jpeg-kernel[degradation=bicubic,feature_loss=none,init=none]"
+    "esrgan-jpeg-kernel[degradation=bicubic,feature_loss=none,init=none],srgan[content=mse],edsr,rdn,"
+    "esrgan[feature_loss=none],cyclegan-sr,wavelet-srnet"
 )
 
 

@@ -28,6 +28,21 @@ H2L, DGAN, FLOW, FLOW_NETS = (
 L2H, SMOOTH, SELFSR, ESRGAN = (
     f"methods/{n}.py" for n in ("low_to_high", "smooth_features", "selfsr", "esrgan_jpeg_kernel")
 )
+SRGAN, EDSR, RDN, BICUBIC_ESRGAN, CYCLEGAN_SR, WAVELET, WAVELET_NETS, PATCHWISE, RRDB_GAN = (
+    f"methods/{n}.py"
+    for n in (
+        "srgan",
+        "edsr",
+        "rdn",
+        "esrgan",
+        "cyclegan_sr",
+        "wavelet_srnet",
+        "wavelet_srnet_nets",
+        "patchwise",
+        "esrgan_training",
+    )
+)
+CS, CN = (f"tests/methods/test_compared_{n}.py" for n in ("steps", "nets"))
 JPEGK, KERNELS, POOL = (f"degradations/{n}.py" for n in ("jpeg_kernel", "kernels", "noise_pool"))
 CYCLE, LOSSES, BLOCKS = (f"bench/kit/{n}.py" for n in ("cyclegan", "losses", "blocks"))
 STEP, LOOP_PY, SAMPLER, AUGMENT = (f"bench/training/{n}.py" for n in ("step", "loop", "sampler", "augment"))
@@ -107,11 +122,11 @@ ERRORS = [
     Error(SELFSR, "module.parameters(), p.lr, (0.9, 0.99))", "module.parameters(), p.lr, (0.0, 0.99))", f"{MS}::test_optimizers_rates_and_schedules"),
     Error("methods/selfsr_nets.py", "condition = resize(lr, (", "condition = 0 * resize(lr, (", "tests/methods/test_selfsr.py"),
     # ---- Aakerberg
-    Error(ESRGAN, "relativistic_average(self.critic(fake), real)", "relativistic_average(real, self.critic(fake))", f"{MS}::test_esrgan_trains_as_aakerberg_says"),
-    Error(ESRGAN, "relativistic_average(self.critic(hr), self.critic(fake.detach()))", "relativistic_average(self.critic(fake.detach()), self.critic(hr))", f"{MS}::test_esrgan_trains_as_aakerberg_says"),
-    Error(ESRGAN, "loss = loss + p.feature * feature", "loss = loss + feature", f"{MS}::test_esrgans_feature_loss_has_its_weight"),
-    Error(ESRGAN, "0.5 ** sum(step >= round(share * steps) for share in shares)", "1.0", f"{MS}::test_optimizers_rates_and_schedules"),
-    Error(ESRGAN, 'bench.View(self.hr_size, whole=False)', "bench.View(self.hr_size)", f"{BATCHES}::test_plugins_say_what_they_see"),
+    Error(RRDB_GAN, "relativistic_average(self.critic(fake), real)", "relativistic_average(real, self.critic(fake))", f"{MS}::test_esrgan_trains_as_aakerberg_says"),
+    Error(RRDB_GAN, "relativistic_average(self.critic(hr), self.critic(fake.detach()))", "relativistic_average(self.critic(fake.detach()), self.critic(hr))", f"{MS}::test_esrgan_trains_as_aakerberg_says"),
+    Error(RRDB_GAN, "loss = loss + p.feature * feature", "loss = loss + feature", f"{MS}::test_esrgans_feature_loss_has_its_weight"),
+    Error("bench/kit/schedules.py", "factor ** sum(step >= round(share * steps) for share in shares)", "1.0", f"{MS}::test_optimizers_rates_and_schedules"),
+    Error(PATCHWISE, "bench.View(self.hr_size, whole=False)", "bench.View(self.hr_size)", f"{BATCHES}::test_plugins_say_what_they_see"),
     Error(JPEGK, "lr = lr + draw_noise(", "lr = lr + 0 * draw_noise(", f"{JK}::test_kernel_noise_and_gaussian_noise_are_added_as_equation_2_says"),
     Error(JPEGK, "compressed = to_float(jpeg(to_uint8(lr), p.jpeg))", "compressed = to_float(jpeg(to_uint8(downsample(hr, self.scale)), p.jpeg))", f"{JK}::test_the_order_is_blur_downsampling_noise_jpeg"),
     Error(JPEGK, "self.kernel[which.to(self.kernel.device)]", "self.kernel[which.to(self.kernel.device)].flip(1, 2)", f"{JK}::test_an_asymmetric_kernel_looks_the_way_it_is_written"),
@@ -167,7 +182,7 @@ ERRORS = [
     Error(SMOOTH, "return to_unit(self.restore(lr))", "return self.restore(lr).clamp(0, 1)", f"{MS}::test_infer_is_the_network_in_its_range"),
     Error(SELFSR, "return to_unit(self.net(to_signed(lr), self.top))", "return to_unit(self.net(to_signed(lr), self.top - 1))", f"{MS}::test_infer_is_the_network_in_its_range"),
     Error(SMOOTH, 'if p.feature_loss != "none":', "if False:", "tests/methods/test_smooth_features.py::test_features_are_those_of_the_papers_vgg_or_the_released_ones"),
-    Error(ESRGAN, 'if p.feature_loss == "lpips":', "if False:", "tests/methods/test_esrgan.py"),
+    Error(RRDB_GAN, 'if p.feature_loss == "lpips":', "if False:", "tests/methods/test_esrgan.py"),
     Error("methods/selfsr_nets.py", "return self.gamma(condition) * F.instance_norm(self.conv(x))", "return (1 + self.gamma(condition)) * F.instance_norm(self.conv(x))", "tests/methods/test_selfsr.py::test_modulation_is_equation_6"),
     Error("bench/grid/reproductions.py", '("Ours", "14.89 19.30")', '("Ours", "14.98 19.30")', "tests/grid/test_reproductions.py::test_values_are_as_the_papers_print_them"),
     # ---- networks
@@ -187,8 +202,8 @@ ERRORS = [
     Error(FLOW_NETS, "image = clean + self.image(features)", "image = self.image(features)", "tests/methods/test_selfsr.py::test_training_starts_at_bicubic_lr"),
     Error(FLOW, "flow = offset if flow is None else flow + offset", "flow = offset", "tests/methods/test_selfsr.py::test_disturbance_is_added_to_the_predicted_flow"),
     Error("methods/selfsr_nets.py", "self.equal = gain / math.sqrt(inputs * kernel**2)", "self.equal = gain / math.sqrt(inputs)", "tests/methods/test_selfsr.py::test_equalised_weights_are_scaled_in_use_so_that_adam_moves_all_layers_alike"),
-    Error(ESRGAN, "tiled(self.net, lr, self.scale, self.params.tile, self.params.overlap)", "self.net(lr)", "tests/methods/test_esrgan.py::test_large_inputs_go_through_the_network_in_tiles"),
-    Error(ESRGAN, "crops = [x[:, y : y + side_y, z : z + side_x] for", "crops = [x[:, :side_y, :side_x] for", "tests/methods/test_esrgan.py::test_patches_are_cut_at_random_places"),
+    Error(PATCHWISE, "tiled(self.sharpen, lr, self.scale, self.params.tile, self.params.overlap)", "self.sharpen(lr)", "tests/methods/test_esrgan.py::test_large_inputs_go_through_the_network_in_tiles"),
+    Error("bench/kit/patches.py", "x[:, y : y + side_y, z : z + side_x] for", "x[:, :side_y, :side_x] for", "tests/methods/test_esrgan.py::test_patches_are_cut_at_random_places"),
     Error(ESRGAN, "sizes = [size for size in sizes if min(size) >= SMALLEST] or [(height, width)]", "sizes = [(height, width)]", "tests/methods/test_esrgan.py::test_patches_come_from_faces_of_every_side"),
     Error(JPEGK, "< p.probability", "> p.probability", f"{JK}::test_jpeg_comes_with_its_probability"),
     Error(POOL, "accepted &= variance <= psi", "accepted &= variance >= psi", f"{NP}::test_psi_bounds_the_variance_from_above"),
@@ -196,6 +211,35 @@ ERRORS = [
     Error("degradations/kernelgan.py", "loss = (1 - verdict).abs().mean((1, 2))", "loss = verdict.abs().mean((1, 2))", f"{KG}::test_the_networks_are_told_apart_and_pulled_the_right_way"),
     Error("degradations/conditions.py", "sides = torch.randint(p.box[0], p.box[1] + 1", "sides = torch.randint(p.box[0], p.box[1]", "tests/degradations/test_conditions.py::test_a_boxs_side_is_drawn_for_each_face_from_the_whole_range"),
     Error(LOOP_PY, "        self.model.train()\n", "        self.model.eval()\n", f"{LOOP}::test_networks_train_in_train_mode"),
+    # ---- the systems that the papers compare with
+    Error(SRGAN, "run.minimize(F.mse_loss(fake, to_signed(hr))", "run.minimize(F.mse_loss(fake, hr)", f"{CS}::test_srresnet_minimises_mse_between_minus_one_and_one"),
+    Error(SRGAN, "nonsaturating_critic(self.critic(to_signed(hr)), self.critic(fake.detach()))", "nonsaturating_critic(self.critic(fake.detach()), self.critic(to_signed(hr)))", f"{CS}::test_srgan_updates_its_critic_then_its_generator_by_equation_3"),
+    Error(SRGAN, "return content + self.params.adversarial * adversarial", "return content + adversarial", f"{CS}::test_srgan_updates_its_critic_then_its_generator_by_equation_3"),
+    Error(SRGAN, "VGG_SCALE**2 * self", "VGG_SCALE * self", f"{CS}::test_the_content_loss_is_the_mse_of_rescaled_activations"),
+    Error(SRGAN, "F.mse_loss)\n", "F.l1_loss)\n", f"{CS}::test_the_content_loss_is_the_mse_of_rescaled_activations"),
+    Error(SRGAN, 'lengths = ("mse_steps",)', 'lengths = ("mse_steps", "steps")', f"{CS}::test_srgan_variants_are_those_of_table_1"),
+    Error(SRGAN, "stepped(o, p.steps, p.falls, 0.1)", "stepped(o, p.steps, p.falls)", f"{CS}::test_rates_fall_where_the_papers_say"),
+    Error(EDSR, "F.l1_loss(fake, hr)", "F.mse_loss(fake, hr)", f"{CS}::test_edsr_and_rdn_minimise_l1_of_what_they_make_of_the_lr"),
+    Error(EDSR, "return self.last(x) / RANGE + self.mean", "return self.last(x) / RANGE", f"{CN}::test_edsr_checkpoints_give_what_their_network_gives"),
+    Error("bench/kit/enlarging.py", "return x + self.scaling * self.body(x)", "return x + self.body(x)", f"{CN}::test_edsr_checkpoints_give_what_their_network_gives"),
+    Error("bench/kit/patches.py", "return images.flip(-1) if way >= 4 else images", "return images", f"{CN}::test_self_ensemble_is_the_mean_over_eight_ways"),
+    Error("bench/kit/patches.py", "torch.randint(8, (len(images),))", "torch.randint(4, (len(images),))", f"{CS}::test_patches_are_pieces_of_the_faces_turned_and_mirrored"),
+    Error(RDN, "dense = self.fuse(torch.cat(found, 1)) + shallow", "dense = self.fuse(torch.cat(found, 1)) + x", f"{CN}::test_rdn_checkpoints_give_what_their_network_gives"),
+    Error(RDN, "return x + self.fuse(found)", "return self.fuse(found)", f"{CN}::test_rdn_checkpoints_give_what_their_network_gives"),
+    Error(RRDB_GAN, "p.pixel * pixel + p.adversarial * adversarial", "pixel + p.adversarial * adversarial", f"{CS}::test_esrgan_minimises_equation_3_then_its_critic_equation_1"),
+    Error(BICUBIC_ESRGAN, "torch.lerp(smooth, sharp, alpha)", "torch.lerp(sharp, smooth, alpha)", f"{CS}::test_alpha_interpolates_between_the_weights_of_both_stages"),
+    Error(BICUBIC_ESRGAN, "self.psnr.load_state_dict(self.net.state_dict())", "pass", f"{CS}::test_alpha_interpolates_between_the_weights_of_both_stages"),
+    Error(BICUBIC_ESRGAN, "betas = (0.9, 0.999)", "betas = (0.9, 0.99)", f"{CS}::test_optimizers_are_the_papers"),
+    Error(CYCLEGAN_SR, "p.cycle * terms", "terms", f"{CS}::test_cyclegan_translates_enlarged_real_lr_and_hr_both_ways"),
+    Error(CYCLEGAN_SR, "self.critic(self.history(restored))", "self.critic(restored.detach())", f"{CS}::test_its_critics_see_earlier_images_too"),
+    Error(CYCLEGAN_SR, "self.net(to_signed(upsample", "self.back(to_signed(upsample", f"{CS}::test_cyclegan_translates_enlarged_real_lr_and_hr_both_ways"),
+    Error(WAVELET, "p.alpha * given + p.margin - energy", "energy - p.alpha * given + p.margin", f"{CS}::test_wavelet_srnet_weighs_coefficients_texture_and_image"),
+    Error(WAVELET, "p.average * average + p.detail * detail", "p.detail * average + p.average * detail", f"{CS}::test_wavelet_srnet_weighs_coefficients_texture_and_image"),
+    Error(WAVELET, "weight_decay=p.decay", "weight_decay=0", f"{CS}::test_optimizers_are_the_papers"),
+    Error(WAVELET_NETS, '"drc,eyx->deyrxc"', '"drc,eyx->edyrxc"', f"{CN}::test_packets_are_those_of_repeated_haar_steps_and_invert"),
+    Error(WAVELET_NETS, "Block(subnet * count, 2 * subnet * count, count, count)", "Block(subnet * count, 2 * subnet * count, 1, count)", f"{CN}::test_each_coefficient_has_a_subnet_of_its_own"),
+    Error(PATCHWISE, "return turned(hr) if self.params.turns else hr", "return hr", f"{CS}::test_patches_are_pieces_of_the_faces_turned_and_mirrored"),
+    Error("methods/checkpoints.py", "for wanted in (list(ours), [", "for wanted in (list(ours), list(ours) or [", f"{CN}::test_a_network_of_another_scale_starts_all_but_its_upsampling"),
     # ---- metrics and statistics
     Error("metrics/consistency.py", "return 255 * (a - b).square().mean((1, 2, 3)).sqrt()", "return 255 * (a - b).abs().mean((1, 2, 3))", "tests/metrics/test_consistency.py"),
     Error("metrics/versions.py", "{outputs.names[i]}|{spec}|{number}", "{outputs.names[i]}|{spec}", "tests/metrics/test_consistency.py"),

@@ -12,15 +12,13 @@ from bench.grid.reproductions import ALL, named, split
 from bench.grid.resolve import parameters
 from bench.grid.settings import PRESETS, Settings
 
-TO_COME = {"srgan", "cyclegan-sr", "wavelet-srnet", "esrgan", "edsr", "rdn"}  # systems to compare with
-
 
 @pytest.mark.parametrize("table", ALL, ids=lambda t: t.name)
 def test_every_name_exists_with_its_options_in_every_preset(table):
     for kind, text in (("methods", table.methods), ("degradations", table.conditions), ("metrics", table.metrics)):
         for spec in parse_list(text):
             known = plugins.names(kind)
-            assert spec.name in known or spec.name in TO_COME or spec.name == "real", spec
+            assert spec.name in known or spec.name == "real", spec
             if spec.name in known:
                 for preset in PRESETS:
                     parameters(plugins.load(kind, spec.name), spec, preset)
