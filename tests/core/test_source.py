@@ -110,7 +110,7 @@ p = Path({str(plugin)!r}); import_file(p); print(reach(p, 'Mine').hashes())"
     [
         ("degradations", "flow-field", {"disturb"}),
         ("degradations", "jpeg-kernel", {"jpeg", "probability", "sigma", "together"}),
-        ("methods", "esrgan-jpeg-kernel", {"tile", "overlap"}),
+        ("methods", "esrgan-jpeg-kernel", set()),  # its parameters go whole into `generator`: in doubt, all train again
         ("methods", "selfsr", set()),
         ("methods", "smooth-features", set()),
     ],
@@ -122,7 +122,11 @@ def test_options_of_inference_do_not_train_again(kind, name, idle):
     assert set(vars(params)) - entered == idle
 
 
-@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in ("methods", "degradations") for n in plugins.names(k)])
+# The parts of high-to-low's training have names that inference does not ask for: they enter by the training's key.
+MODELS = [(k, n) for k in ("methods", "degradations") for n in plugins.names(k) if n != "high-to-low"]
+
+
+@pytest.mark.parametrize(("kind", "name"), MODELS)
 def test_training_reaches_no_more_than_the_model(kind, name):
     whole, training = plugins.source(kind, name).parts, plugins.source(kind, name, TRAINING).parts
     assert all(digests <= whole.get(file, set()) for file, digests in training.items())
