@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import re
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -250,8 +251,9 @@ class Slurm(Queue):
 
     def arguments(self) -> dict[str, Any]:
         p = self.params
-        directives = [f"--signal=TERM@{p.warning}", *([f"--gres=gpu:{p.gpus}"] if p.gpus else [])]
-        return {"queue": p.partition or None, "job_cpu": p.cpus, "job_extra_directives": directives}
+        directives = [f"--signal=B:TERM@{p.warning}", *([f"--gres=gpu:{p.gpus}"] if p.gpus else [])]
+        python = f"exec {sys.executable}"  # in the shell's place, since Slurm's warning goes to the batch script alone
+        return {"queue": p.partition or None, "job_cpu": p.cpus, "job_extra_directives": directives, "python": python}
 
 
 class Pbs(Queue):

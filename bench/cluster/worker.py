@@ -139,3 +139,7 @@ class StopInTime(WorkerPlugin):
             for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
                 signal.signal(number, lambda *_: progress.stop_all())
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
+
+    def teardown(self, worker: Any) -> None:
+        """The worker closes, as where its nanny alone got the signal."""
+        progress.stop_all()

@@ -54,7 +54,7 @@ def test_brackets_become_the_directives_of_the_queue(monkeypatch):
         "-t 24:00:00",
         "--gres=gpu:2",
         "--mem=30G",
-        "--signal=TERM@60",
+        "--signal=B:TERM@60",
     ):
         assert f"#SBATCH {line}" in script, script
     assert cluster.gpus and cluster.params.jobs == 16 and "OMP_NUM_THREADS=8" in script

@@ -80,3 +80,24 @@ def test_cancelled_jobs_are_replaced_and_their_training_goes_on(slurm, folders, 
     name = f"checkpoints/{methods}.pt"
     assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
     pd.testing.assert_frame_equal(table(tmp_path / "alone"), table(tmp_path / "out"), check_exact=True)
+
+
+def test_the_warning_before_the_walltime_writes_a_checkpoint(slurm, folders, plugin, tmp_path):
+    cluster = CLUSTER.format(tmp_path / "log").replace("jobs=2", "jobs=1")
+    more = ("--checkpoint-every", "10000000", "--cluster", cluster)
+    arguments = command(tmp_path / "out", folders, plugin, "tiny[steps=1000000]", *more)
+    run = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL, env=one_thread())
+    try:
+        end = time.monotonic() + 90
+        while not list((tmp_path / "out" / "log").glob("tiny*/*")) and time.monotonic() < end:  # it trains
+            time.sleep(0.1)
+        partial = tmp_path / "out.store" / "partial"
+        assert not list(partial.glob("*.pt"))
+        subprocess.run(["scancel", "--batch", "--signal=TERM", *jobs()], check=True)  # as --signal=B:TERM@60 does
+        while not list(partial.glob("*.pt")) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert list(partial.glob("*.pt"))
+    finally:
+        run.kill()
+        run.wait()
+        subprocess.run(["scancel", *jobs()], capture_output=True)
