@@ -85,7 +85,9 @@ def scatter(
     """
     left, bottom, top, right = 58, 36, 10, 14
     points = [p for p in points if math.isfinite(p[2]) and math.isfinite(p[3])]
-    xs, ys = [p[2] for p in points] or [0.0], [p[3] for p in points] or [0.0]
+    if not points:
+        return Markup("")
+    xs, ys = [p[2] for p in points], [p[3] for p in points]
     if log:
         least = min((x for x in xs if x > 0), default=1.0) / 10
         xs = [math.log10(max(x, least)) for x in xs]

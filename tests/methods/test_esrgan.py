@@ -228,7 +228,7 @@ def test_patches_are_cut_at_random_places():
 @pytest.mark.parametrize(("kind", "expected"), [("lpips", ("alex",)), ("vgg19", ("vgg19", 35)), ("none", None)])
 def test_stages_bring_the_feature_loss_that_is_asked_for(kind, expected, monkeypatch):
     for name in ("LpipsLoss", "FeatureLoss"):
-        monkeypatch.setattr(f"bench.methods.esrgan_jpeg_kernel.{name}", lambda *arguments: arguments[:-1])
+        monkeypatch.setattr(f"bench.methods.esrgan_training.{name}", lambda *arguments: arguments[:-1])
     m = model(128, feature_loss=kind)
     m.stages()
     assert m.feature_loss == expected
