@@ -131,7 +131,7 @@ def score(sr: Place, *, hr: Place | None = None, lr: Place | None = None, metric
     """The tidy table of a folder of restored faces, as ``bench score``; ``options``: its others."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         score_command(str(sr), str(hr) if hr else None, str(lr) if lr else None, metrics=names(metrics), out=folder,
-                      device=device, **options)  # fmt: skip
+                      device=device, **{"reference": None, "scale": None, **options})  # fmt: skip
         return read_table(Path(folder)).copy()
 
 
