@@ -22,6 +22,8 @@ CLUSTER = "slurm[jobs=2,memory=2GB,walltime=10m,interface=lo,death_timeout=30,lo
 @pytest.fixture(scope="module")
 def slurm():
     """A cluster of one node; ends with the tests."""
+    if not os.environ.get("BENCH_SLURM_TESTS"):
+        pytest.skip("takes minutes and starts a Slurm of its own: BENCH_SLURM_TESTS=1 runs it")
     if not shutil.which("slurmctld") or not (SCRIPTS / "up").is_file() or getpass.getuser() != "root":
         pytest.skip("needs Slurm (slurm-wlm), ../shared/slurm and root")
     folder = tempfile.mkdtemp(prefix="slurm")
