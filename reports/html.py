@@ -100,7 +100,7 @@ def reproduced(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def heading(found: Contents) -> str:
     """What was compared on which data, as a title."""
-    methods = {r.key[2:] for t in found.of("results") for r in t.rows}
+    methods = {r.key[2:] for t in found.of("results") for r in t.rows if r.kind != "floor"}
     names = list(dict.fromkeys(r["data"].get("name", "") for r in found.records))
     on = f" on {' and '.join(filter(None, names))}" if any(names) else ""
     return f"{len(methods)} method{'s' * (len(methods) != 1)}{on}" if methods else "Face super-resolution benchmark"

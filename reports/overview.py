@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from .figures import scatter
 from .severity import line_names
-from .tables import Cell, Column, Table, split
+from .tables import Cell, Column, Row, Table, split
 
 DISTORTION = ("psnr", "ssim", "ms-ssim", "nlpd")
 PERCEPTION = ("lpips", "dists", "fid", "kid", "nima", "musiq", "topiq-face", "niqe", "piqe", "swd")
@@ -53,7 +53,7 @@ def overview(tables: list[Table]) -> Overview | None:
         groups.append(Group("Size", [("Parameters", table, 0)]))
     if not groups and results:
         groups = [Group(results[0].title, [(c.title, results[0], i) for i, c in enumerate(results[0].columns[:6])])]
-    rows = {row.key: row for t in results for row in t.rows}
+    rows = {who(row): row for t in results for row in t.rows if row.kind != "floor"}
     cells = [(row, [_cell(t, i, key) for g in groups for _, t, i in g.columns]) for key, row in rows.items()]
     return Overview(groups, cells) if groups else None
 
@@ -69,8 +69,13 @@ def find_column(table: Table, name: str) -> int | None:
                  and any(r.cells[i].value is not None for r in table.rows)), None)  # fmt: skip
 
 
+def who(row: Row) -> tuple[str, ...]:
+    """The method of a row, whatever faces it was tested on: real LR has others than the conditions made from HR."""
+    return (row.key[0], *row.key[2:])
+
+
 def _cell(table: Table, index: int, key: tuple[str, ...]) -> Cell:
-    return next((r.cells[index] for r in table.rows if r.key == key), Cell("—", status="missing"))
+    return next((r.cells[index] for r in table.rows if who(r) == key), Cell("—", status="missing"))
 
 
 def planes(tables: list[Table], colours: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
@@ -94,13 +99,13 @@ def prices(tables: list[Table], colours: dict[str, int]) -> list[dict[str, Any]]
     made: list[dict[str, Any]] = []
     names = line_names(tables)
     for cost in (t for t in tables if t.kind == "cost"):
-        known = {r.key: r.cells for r in cost.rows}
+        known = {who(r): r.cells for r in cost.rows}
         for table in (t for t in tables if t.kind == "results"):
             wanted = (*PERCEPTION, *DISTORTION) if table.condition == "real" else (*DISTORTION, *PERCEPTION)
             y = next((i for n in wanted if (i := find_column(table, n)) is not None), None)
             if y is None:
                 continue
-            points = [(known[r.key][1].value if len(known.get(r.key, ())) > 1 else None, r.cells[y].value)
+            points = [(known[who(r)][1].value if len(known.get(who(r), ())) > 1 else None, r.cells[y].value)
                       for r in table.rows]  # fmt: skip
             x = Column("multiply-adds", "lower", "cost")
             made.append(_drawn(table, x, table.columns[y], colours, names, points, log=True))
