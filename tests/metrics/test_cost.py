@@ -62,7 +62,8 @@ def test_speed_is_measured_apart_from_what_every_run_repeats():
 def test_two_runs_give_the_same_table_and_keep_their_times_in_run_json(bench, folders, tmp_path):
     tables, speeds = [], []
     for out in (tmp_path / "one", tmp_path / "two"):
-        common = ["--methods", "bicubic,lanczos", "--conditions", "bicubic,real", "--metrics", "cost,consistency"]
+        common = ["--methods", "bicubic,lanczos", "--conditions", "bicubic,real", "--metrics", "cost,consistency",
+                  "--store", tmp_path / f"{out.name}.store"]  # fmt: skip
         code, _, err = bench("run", *common, "--hr", folders[0], "--lr", folders[1], "--out", out, "--device", "cpu")
         assert code == 0, err
         tables.append(pd.read_parquet(out / "results.parquet").drop(columns="seconds"))
