@@ -15,7 +15,6 @@ from typing import Any
 from bench import __version__, plugins
 from bench.commands.list import KINDS
 from bench.errors import BenchError
-from bench.grid import reopen
 from bench.grid.settings import CONDITIONS, PRESETS, duration, seeds
 
 
@@ -260,6 +259,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     if rest:
         return parser().parse_args(arguments)  # which refuses the rest
     if config := vars(options).pop("config", None):
+        from bench.grid import reopen  # `bench list` starts without it
+
         options = parser(reopen.options(Path(config))).parse_args(arguments)
         del options.config
     return options

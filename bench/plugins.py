@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from bench import hookspecs
-from bench.core.imports import import_file
 from bench.core.literals import literals, source_of
-from bench.core.source import Source, reach
 from bench.core.spec import nearest
 from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.core.source import Source
 
 HERE = Path(__file__).parent
 KINDS = ("methods", "degradations", "metrics", "reports")
@@ -130,6 +131,8 @@ def catalogue() -> Catalogue:
 
 def _collect_file(result: Catalogue, path: Path) -> None:
     """A file with hooks offers what they name; a file without offers its plugin classes, under their own names."""
+    from bench.core.imports import import_file  # `bench list` starts without what only local files need
+
     module = import_file(path)
     if any(hasattr(module, f"bench_{kind}") for kind in HOOKS):
         result.collect(module, path.name)
@@ -193,6 +196,8 @@ def source_file(kind: str, name: str) -> Path | None:
 
 def source(kind: str, name: str, wanted: Iterable[str] | None = None) -> Source:
     """The code that a plugin's class depends on; ``wanted``: by these of its members alone."""
+    from bench.core.source import Source, reach  # `bench list` starts without it
+
     known, key = catalogue().sources, (kind, name, frozenset(wanted) if wanted is not None else None)
     if key not in known:  # a plan asks for the same plugin with many options
         file, target = source_file(kind, name), load(kind, name)
