@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from bench.api import (
         Augment,
         Batch,
+        Data,
         Degradation,
+        FaceSet,
         File,
         Inputs,
         Method,
@@ -34,7 +36,9 @@ __version__ = "0.2.0.dev0"
 __all__ = [
     "Augment",
     "Batch",
+    "Data",
     "Degradation",
+    "FaceSet",
     "File",
     "Inputs",
     "Method",

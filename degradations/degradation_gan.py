@@ -1,7 +1,7 @@
 """Degradation GAN: clean LR to LR that looks real (Goswami 2020, section 3.3)."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -78,7 +78,7 @@ class DegradationGAN(bench.Degradation):
         z = torch.randn(len(clean), self.params.noise, device=clean.device, generator=generator)
         return self.net(to_signed(clean), z)
 
-    def critic_loss(self, batch: bench.Batch, run: Any, fake: Tensor | None = None) -> Tensor:
+    def critic_loss(self, batch: bench.Batch, run: bench.Step, fake: Tensor | None = None) -> Tensor:
         """Eq. 6: what the critic minimises, for LR ``fake`` in [-1, 1] or, where that is None, of ``batch.hr``."""
         if fake is None:
             with torch.no_grad():
@@ -89,7 +89,7 @@ class DegradationGAN(bench.Degradation):
             penalty = gradient_penalty(self.critic, real.float(), fake.float())
         return wasserstein_critic(self.critic(real), self.critic(fake)) + self.params.penalty * penalty
 
-    def generator_loss(self, hr: Tensor, fake: Tensor, run: Any) -> Tensor:
+    def generator_loss(self, hr: Tensor, fake: Tensor, run: bench.Step) -> Tensor:
         """Eq. 7 for LR ``fake`` (in [-1, 1]) made from ``hr``."""
         adversarial = critic_score(self.critic(fake))  # eq. 8
         pixel = F.mse_loss(fake, to_signed(self.clean(hr)))  # eq. 9
@@ -111,12 +111,12 @@ class DegradationGAN(bench.Degradation):
     def partner(self) -> bench.Partner:
         return bench.Partner(self.net, self.critic, self.play, self.critic_loss)
 
-    def play(self, batch: bench.Batch, run: Any) -> tuple[Tensor, Tensor]:
+    def play(self, batch: bench.Batch, run: bench.Step) -> tuple[Tensor, Tensor]:
         """LR of ``batch.hr`` with gradient, and eq. 7 for it."""
         fake = self.generate(batch.hr)
         return (fake + 1) / 2, self.generator_loss(batch.hr, fake, run)
 
-    def step(self, batch: bench.Batch, run: Any) -> None:
+    def step(self, batch: bench.Batch, run: bench.Step) -> None:
         """The critic's updates, then the generator's on the last of their batches."""
         for _ in range(self.params.critic_updates - 1):
             run.minimize(self.critic_loss(run.draw(), run), "critic")

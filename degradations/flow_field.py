@@ -162,21 +162,21 @@ class FlowField(bench.Degradation):
             return None
         return bench.Partner(self.net, self.critic, self.play, self.critic_loss)
 
-    def play(self, batch: bench.Batch, run: Any) -> tuple[Tensor, Tensor]:
+    def play(self, batch: bench.Batch, run: bench.Step) -> tuple[Tensor, Tensor]:
         """LR of ``batch.hr`` with gradient, and eq. 5 for it."""
         clean = to_signed(self.clean(batch.hr))
         image, flow = self.net(clean)
         fake = warp(image, flow)
         return (fake + 1) / 2, self.generator_loss(clean, image, flow, fake, run)
 
-    def critic_loss(self, batch: bench.Batch, run: Any) -> Tensor:
+    def critic_loss(self, batch: bench.Batch, run: bench.Step) -> Tensor:
         """Eq. 2 for the critic, on new LR."""
         clean, real = self.pair(batch)
         with torch.no_grad():
             fake = warp(*self.net(clean))
         return nonsaturating_critic(self.critic(real), self.critic(fake))
 
-    def generator_loss(self, clean: Tensor, image: Tensor, flow: Tensor, fake: Tensor, run: Any) -> Tensor:
+    def generator_loss(self, clean: Tensor, image: Tensor, flow: Tensor, fake: Tensor, run: bench.Step) -> Tensor:
         """Eq. 5 for the generator; ``fake`` is ``image`` warped by ``flow``; all in [-1, 1]."""
         p = self.params
         adversarial = nonsaturating_generator(self.critic(fake))  # eq. 2
@@ -184,7 +184,7 @@ class FlowField(bench.Degradation):
         run.log(adversarial=adversarial, identity=identity, smooth=smooth, flow=flow.abs().mean())
         return adversarial + p.identity * identity + p.smooth * smooth
 
-    def flow_step(self, batch: bench.Batch, run: Any) -> None:
+    def flow_step(self, batch: bench.Batch, run: bench.Step) -> None:
         clean, real = self.pair(batch)
         image, flow = self.net(clean)
         fake = warp(image, flow)
@@ -192,7 +192,7 @@ class FlowField(bench.Degradation):
         run.minimize(nonsaturating_critic(self.critic(real), self.critic(fake.detach())), "critic")
         run.minimize(self.generator_loss(clean, image, flow, fake, run), "net")
 
-    def cycle_step(self, batch: bench.Batch, run: Any) -> None:
+    def cycle_step(self, batch: bench.Batch, run: bench.Step) -> None:
         """CycleGAN: a is clean LR, b real LR (Zhu 2017, eq. 3; section 4; section 5.2 for the identity loss)."""
         p = self.params
         clean, real = self.pair(batch)

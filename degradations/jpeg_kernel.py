@@ -109,20 +109,20 @@ class JpegKernel(bench.Degradation):
 
     # ------------------------------------------------------------ fitting
 
-    def prepare(self, data: Any, run: Any) -> None:
-        p = self.params
+    def prepare(self, data: bench.Data, run: bench.Step) -> None:
+        p, real = self.params, data.lr_train
         with run.fp32():
             for pool, own in OWN.items():
                 source = getattr(p, pool)
                 if source not in own:
                     setattr(self, pool, read_pool(pool, source, self.scale).to(run.device))
-            if p.noise == "pool":
-                self.noise = self.collect_noise(data.lr_train, run).to(run.device)
-            if p.kernel == "estimated":
-                kernel = self.estimate(data.lr_train, run)
+            if p.noise == "pool" and real:  # there are real LR faces where one is to be estimated: ``needs_for``
+                self.noise = self.collect_noise(real, run).to(run.device)
+            if p.kernel == "estimated" and real:
+                kernel = self.estimate(real, run)
                 self.kernel = None if kernel is None else kernel.to(run.device)
 
-    def estimate(self, faces: Any, run: Any) -> Tensor | None:
+    def estimate(self, faces: bench.FaceSet, run: bench.Step) -> Tensor | None:
         """Kernels (n, K, K) of this scale, one for each face that KernelGAN was trained on; None where all are too small.
 
         The report says of how many faces, and how many of the kernels hang together.
@@ -164,7 +164,7 @@ class JpegKernel(bench.Degradation):
             run.note(f"{apart} of {len(raw)} estimated kernels fell apart and are {'left out' if p.whole else 'kept'}")
         return torch.from_numpy(np.stack([composed(centred(k, SIDE), self.scale) for k in whole])).float()
 
-    def groups(self, faces: Any) -> Iterator[tuple[list[str], list[Tensor]]]:
+    def groups(self, faces: bench.FaceSet) -> Iterator[tuple[list[str], list[Tensor]]]:
         """Names and images, (3, H, W) in [0, 1], of faces that are in training together: those that share a crop's side.
 
         Of ``images`` faces spread evenly over those that are large enough.
@@ -180,7 +180,7 @@ class JpegKernel(bench.Degradation):
                 names, images = zip(*found[start : start + self.params.together], strict=True)
                 yield list(names), list(images)
 
-    def collect_noise(self, faces: Any, run: Any) -> Tensor:
+    def collect_noise(self, faces: bench.FaceSet, run: bench.Step) -> Tensor:
         """Noise patches (n, 3, s, s) of ``noise_images`` faces spread evenly; Gaussian ones where there are none to be had.
 
         First the paper's: eqs. 4-6 with p of ``patch`` px and q of ``sub``. Where these find fewer than 100 and ``loosen``
@@ -256,7 +256,9 @@ class JpegKernel(bench.Degradation):
         return np.concatenate([captioned(text, images) for text, images in parts], 1)
 
 
-def noise_places(faces: Any, p: Any, side: int, steps: int, psi: float | None) -> list[tuple[Any, int, Tensor]]:
+def noise_places(
+    faces: bench.FaceSet, p: Any, side: int, steps: int, psi: float | None
+) -> list[tuple[Any, int, Tensor]]:
     """Bucket, row, and (top, left) of the smooth ``side``-px windows of all faces, q in steps of its side over ``steps``.
 
     One face at a time: memory does not grow with their number.

@@ -1,7 +1,6 @@
 """CycleGAN as super-resolution: LR faces enlarged to HR size, translated to HR without pairs (Zhu 2017)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,7 +66,7 @@ class CycleGANSR(bench.Method):
         }
         return [bench.Stage("cycle", p.steps, self.step, optimizers, falling(optimizers, p.steps, 0.5), p.batch)]
 
-    def step(self, batch: bench.Batch, run: Any) -> None:
+    def step(self, batch: bench.Batch, run: bench.Step) -> None:
         """The generators' update, then the critics' (released code)."""
         p, (height, width) = self.params, batch.hr.shape[-2:]
         low, high = to_signed(resize(batch.lr_real, (height, width)).clamp(0, 1)), to_signed(batch.hr)

@@ -93,6 +93,6 @@ class EDSR(Patchwise):
         schedule = stepped(optimizer, p.steps, p.halve, warm=p.warm)
         return [bench.Stage("l1", p.steps, self.step, {"net": optimizer}, {"net": schedule}, p.batch)]
 
-    def step(self, batch: bench.Batch, run: Any) -> None:
+    def step(self, batch: bench.Batch, run: bench.Step) -> None:
         hr, _, fake = self.pair(batch, run)
         run.minimize(F.l1_loss(fake, hr), "net")

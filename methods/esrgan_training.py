@@ -61,16 +61,16 @@ class RRDBGan(Patchwise):
             stages.append(bench.Stage("gan", p.steps, self.gan_step, both, schedules, p.batch))
         return stages
 
-    def l1_step(self, batch: bench.Batch, run: Any) -> None:
+    def l1_step(self, batch: bench.Batch, run: bench.Step) -> None:
         hr, _, fake = self.pair(batch, run)
         run.minimize(F.l1_loss(fake, hr), "net")
 
-    def gan_step(self, batch: bench.Batch, run: Any) -> None:
+    def gan_step(self, batch: bench.Batch, run: bench.Step) -> None:
         hr, _, fake = self.pair(batch, run)
         run.minimize(self.generator_loss(hr, fake, run), "net")
         run.minimize(relativistic_average(self.critic(hr), self.critic(fake.detach())), "critic")
 
-    def generator_loss(self, hr: Tensor, fake: Tensor, run: Any) -> Tensor:
+    def generator_loss(self, hr: Tensor, fake: Tensor, run: bench.Step) -> Tensor:
         """Wang's eq. 3, Aakerberg's eq. 9, for ``fake`` restored from the LR of ``hr``, both (B, 3, H, W)."""
         p = self.params
         with torch.no_grad():

@@ -74,7 +74,7 @@ class LowToHigh(bench.Method):
     def infer(self, lr: Tensor) -> Tensor:
         return to_unit(self.net(to_signed(lr)))
 
-    def critic_loss(self, hr: Tensor, fake: Tensor, run: Any) -> Tensor:
+    def critic_loss(self, hr: Tensor, fake: Tensor, run: bench.Step) -> Tensor:
         """What the critic minimises for HR ``fake`` (in [-1, 1], detached) against the paired ``hr``."""
         real = to_signed(hr)
         if self.params.gan == "hinge":
@@ -83,7 +83,7 @@ class LowToHigh(bench.Method):
             penalty = gradient_penalty(self.critic, real.float(), fake.float())
         return wasserstein_critic(self.critic(real), self.critic(fake)) + self.params.penalty * penalty
 
-    def generator_loss(self, hr: Tensor, fake: Tensor, run: Any) -> Tensor:
+    def generator_loss(self, hr: Tensor, fake: Tensor, run: bench.Step) -> Tensor:
         """Eq. 1 for HR ``fake`` (in [-1, 1]) restored from the LR of ``hr``."""
         pixel = F.mse_loss(fake, to_signed(hr))
         run.log(pixel=pixel)
@@ -94,7 +94,7 @@ class LowToHigh(bench.Method):
             loss = loss + self.params.beta * adversarial
         return loss
 
-    def prepare(self, data: Any, run: Any) -> None:
+    def prepare(self, data: bench.Data, run: bench.Step) -> None:
         p = self.params
         if p.joint_steps and p.beta and self.partner() is None:
             run.note(f"{type(self.degradation).__name__} cannot train along: the stage of both networks is left out")
@@ -125,7 +125,7 @@ class LowToHigh(bench.Method):
             stages.append(joint)
         return stages
 
-    def step(self, batch: bench.Batch, run: Any) -> None:
+    def step(self, batch: bench.Batch, run: bench.Step) -> None:
         if self.params.beta:
             for index in range(self.params.critic_updates):
                 hr = run.draw().hr if index else batch.hr
@@ -137,7 +137,7 @@ class LowToHigh(bench.Method):
         run.images(lr=lr, sr=to_unit(fake), hr=batch.hr)
         run.minimize(self.generator_loss(batch.hr, fake, run), "net")
 
-    def joint_step(self, batch: bench.Batch, run: Any) -> None:
+    def joint_step(self, batch: bench.Batch, run: bench.Step) -> None:
         """Section 3.6's last updates: the gradient of Low-to-High reaches High-to-Low, which keeps its own losses."""
         low, degradation = self.partner(), self.degradation
         assert low is not None and degradation is not None

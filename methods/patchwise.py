@@ -65,7 +65,7 @@ class Patchwise(bench.Method):
     def build(self) -> None:
         self.net = self.generator(self.params, self.scale).to(memory_format=torch.channels_last)
 
-    def prepare(self, data: Any, run: Any) -> None:
+    def prepare(self, data: bench.Data, run: bench.Step) -> None:
         if self.params.init == "none":
             self.start()
         else:
@@ -79,7 +79,7 @@ class Patchwise(bench.Method):
         hr = crops(hr, self.params.patch * self.scale)
         return turned(hr) if self.params.turns else hr
 
-    def pair(self, batch: bench.Batch, run: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def pair(self, batch: bench.Batch, run: bench.Step) -> tuple[Tensor, Tensor, Tensor]:
         """HR patches, their LR, and what ``net`` makes of that."""
         hr = self.patches(batch.hr)
         lr = self.degrade(hr)

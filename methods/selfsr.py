@@ -141,7 +141,7 @@ class SelfSR(bench.Method):
             return image
         return torch.lerp(F.interpolate(self.target(hr, level - 1, None), scale_factor=2.0), image, fade)
 
-    def critic_loss(self, real: Tensor, fake: Tensor, level: int, fade: Tensor | None, run: Any) -> Tensor:
+    def critic_loss(self, real: Tensor, fake: Tensor, level: int, fade: Tensor | None, run: bench.Step) -> Tensor:
         """Eqs. 7 and 9 for the discriminator."""
         p = self.params
         loss = hinge_critic(self.critic(real, level, fade), self.critic(fake, level, fade))
@@ -159,7 +159,7 @@ class SelfSR(bench.Method):
         reconstruction = F.l1_loss(made, given)
         return critic_score(self.critic(fake, level, fade)) + p.reconstruction * reconstruction
 
-    def step(self, batch: bench.Batch, run: Any, level: int, grown: bool) -> None:
+    def step(self, batch: bench.Batch, run: bench.Step, level: int, grown: bool) -> None:
         share = run.progress / self.params.fade if self.params.fade else 1.0
         fade = torch.full((), share, device=batch.hr.device) if grown and share < 1 else None
         unpaired = self.params.pairs == "unpaired"  # then the LR comes from other faces

@@ -123,14 +123,14 @@ class SmoothFeatures(bench.Method):
         degraded = self.degrade(hr)
         return clean, degraded, torch.lerp(degraded, clean, self.params.alpha)
 
-    def critic_loss(self, hr: Tensor, fake: Tensor, run: Any) -> Tensor:
+    def critic_loss(self, hr: Tensor, fake: Tensor, run: bench.Step) -> Tensor:
         """Eq. 15, for faces ``hr`` in [0, 1] and restored ones ``fake`` in [-1, 1]."""
         real, fake = to_signed(hr), fake.detach()
         with run.fp32():
             penalty = gradient_penalty(self.critic, real.float(), fake.float())
         return wasserstein_critic(self.critic(real), self.critic(fake)) + self.params.penalty * penalty
 
-    def sr_loss(self, hr: Tensor, fake: Tensor, run: Any) -> Tensor:
+    def sr_loss(self, hr: Tensor, fake: Tensor, run: bench.Step) -> Tensor:
         """Eq. 11, for f and g."""
         p = self.params
         pixel, adversarial = F.l1_loss(fake, to_signed(hr)), critic_score(self.critic(fake))  # eqs. 12 and 14
@@ -147,7 +147,7 @@ class SmoothFeatures(bench.Method):
         p = self.params
         return SamplesLoss("sinkhorn", p=p.power, blur=p.epsilon, scaling=p.scaling)(a, b).mean()
 
-    def robust_loss(self, clean: Tensor, degraded: Tensor, mixed: Tensor, run: Any) -> Tensor:
+    def robust_loss(self, clean: Tensor, degraded: Tensor, mixed: Tensor, run: bench.Step) -> Tensor:
         """Eq. 16, for f alone."""
         p = self.params
         h_c, h_d, h_in = (cloud(self.features(x), p.points) for x in (clean, degraded, mixed))  # eq. 5
@@ -182,7 +182,7 @@ class SmoothFeatures(bench.Method):
             stages.append(bench.Stage("robust", p.steps - start, self.robust_step, both, falling, **given))
         return stages
 
-    def step(self, batch: bench.Batch, run: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, batch: bench.Batch, run: bench.Step) -> tuple[Tensor, Tensor, Tensor]:
         """The critic's updates, then the first back-propagation on the last of their batches; returns its three LR."""
         for _ in range(self.params.critic_updates - 1):
             hr = run.draw().hr
@@ -196,6 +196,6 @@ class SmoothFeatures(bench.Method):
         run.images(mixed=mixed, sr=to_unit(fake.detach()), hr=batch.hr)
         return clean, degraded, mixed
 
-    def robust_step(self, batch: bench.Batch, run: Any) -> None:
+    def robust_step(self, batch: bench.Batch, run: bench.Step) -> None:
         """``step``, then the second back-propagation, through f as the first has left it."""
         run.minimize(self.robust_loss(*self.step(batch, run), run), "features")

@@ -129,11 +129,11 @@ class SRGAN(Patchwise):
             stages.append(bench.Stage("gan", p.steps, self.gan_step, optimizers, schedules, p.batch))
         return stages
 
-    def mse_step(self, batch: bench.Batch, run: Any) -> None:
+    def mse_step(self, batch: bench.Batch, run: bench.Step) -> None:
         hr, _, fake = self.pair(batch, run)
         run.minimize(F.mse_loss(fake, to_signed(hr)), "net")  # eq. 4
 
-    def gan_step(self, batch: bench.Batch, run: Any) -> None:
+    def gan_step(self, batch: bench.Batch, run: bench.Step) -> None:
         """One update of the critic, one of the generator (section 3.2: k = 1)."""
         hr, _, fake = self.pair(batch, run)
         if self.params.adversarial:
@@ -142,7 +142,7 @@ class SRGAN(Patchwise):
             )  # eq. 2
         run.minimize(self.generator_loss(hr, fake, run), "net")
 
-    def generator_loss(self, hr: Tensor, fake: Tensor, run: Any) -> Tensor:
+    def generator_loss(self, hr: Tensor, fake: Tensor, run: bench.Step) -> Tensor:
         """Eq. 3, for HR patches in [0, 1] and restored ones in [-1, 1]."""
         if self.content_loss is None:
             content = F.mse_loss(fake, to_signed(hr))  # eq. 4

@@ -1,7 +1,6 @@
 """Wavelet-SRNet: predicts the Haar wavelet packet coefficients of the HR face (Huang 2017)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,13 +77,13 @@ class WaveletSRNet(bench.Method):
         schedule = stepped(optimizer, p.steps, p.falls)
         return [bench.Stage("wavelets", p.steps, self.step, {"net": optimizer}, {"net": schedule}, p.batch)]
 
-    def step(self, batch: bench.Batch, run: Any) -> None:
+    def step(self, batch: bench.Batch, run: bench.Step) -> None:
         lr = self.degrade(batch.hr)
         found = self.coefficients(lr)
         run.images(lr=lr, sr=reconstruct(found.detach(), self.kernels), hr=batch.hr)
         run.minimize(self.loss(found, batch.hr, run), "net")
 
-    def loss(self, found: Tensor, hr: Tensor, run: Any) -> Tensor:
+    def loss(self, found: Tensor, hr: Tensor, run: bench.Step) -> Tensor:
         """For predicted coefficients (B, N, 3, h, w) of faces (B, 3, H, W) in [0, 1]; sums over a face, halved."""
         p, wanted = self.params, decompose(hr, self.kernels)
 

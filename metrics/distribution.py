@@ -8,8 +8,8 @@ import numpy as np
 
 import bench
 from bench import weights
+from bench.api import extent
 from bench.core import stats
-from bench.faces.images import extent
 
 from .inception import (
     Statistics,

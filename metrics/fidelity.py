@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
+from bench.api import shapes
 from bench.core.colour import luma
 from bench.core.image import downsample
-from bench.faces.images import shapes
 
 SPACES = {
     "ycbcr": ("Y", "Y of BT.601, 16-235 (MATLAB's rgb2ycbcr)"),

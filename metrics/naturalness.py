@@ -9,7 +9,7 @@ from torch import Tensor
 
 import bench
 from bench import weights
-from bench.faces.images import shapes
+from bench.api import shapes
 
 BLOCK = 96  # px: side of NIQE's blocks (Mittal 2013); the statistics in its file are of such blocks
 CROP = 4  # px cut off at each side before PI (PIRM 2018)

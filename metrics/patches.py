@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
+from bench.api import shapes
 from bench.core import stats
 from bench.core.image import downsample, to_uint8
-from bench.faces.images import shapes
 
 from .distribution import OfLr, OfSets
 from .inception import digests

@@ -7,18 +7,23 @@ from bench.api.training import Augment, Batch, Partner, Stage, Step, View
 from bench.core.colour import luma
 from bench.core.image import downsample, read_image, resize, to_float, to_uint8, upsample, write_image
 from bench.core.spec import File
-from bench.errors import BenchError, TrainingFailed, Unavailable, UsageError
+from bench.errors import BenchError, MissingWeights, TrainingFailed, Unavailable, UsageError
+from bench.faces.faceset import Data, FaceSet
+from bench.faces.images import extent, shapes
 
 __all__ = [
     "Augment",
     "Batch",
     "BenchError",
+    "Data",
     "Degradation",
+    "FaceSet",
     "File",
     "Images",
     "Inputs",
     "Method",
     "Metric",
+    "MissingWeights",
     "Model",
     "Outputs",
     "Partner",
@@ -33,10 +38,12 @@ __all__ = [
     "View",
     "batches",
     "downsample",
+    "extent",
     "luma",
     "per_face",
     "read_image",
     "resize",
+    "shapes",
     "to_float",
     "to_uint8",
     "upsample",
