@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from bench import hookspecs
-from bench.core.literals import literals, source_of
+from bench.core.literals import COMPUTED, literals, source_of
 from bench.core.spec import nearest
 from bench.errors import UsageError
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 KINDS = ("methods", "degradations", "metrics", "reports")
 HOOKS = (*KINDS, "clusters")  # clusters are where the others run
+LISTED = (  # what lists and reports ask a plugin's class
+    "title", "decimals", "direction", "default", "pretrained", "table", "prefix", "parts", "part_decimals", "headlines",
+    "guard", "paper",
+)  # fmt: skip
 BUILT_IN = (*(f"bench.{kind}" for kind in KINDS), "bench.cluster")
 
 
@@ -206,11 +210,18 @@ def source(kind: str, name: str, wanted: Iterable[str] | None = None) -> Source:
 
 
 def facts(kind: str, name: str) -> dict[str, Any]:
-    """The class attributes of a plugin that are plain values, read without importing it; nothing for an unknown name."""
+    """The class attributes of a plugin; nothing for an unknown name.
+
+    Plain values are read from the source. Where one of LISTED is computed, the class is imported.
+    """
     found = catalogue().entries[kind].get(name)
     if found is None:
         return {}
-    if not isinstance(found.target, str):
-        return {key: value for c in reversed(found.target.__mro__) for key, value in vars(c).items()}
-    module, _, cls = found.target.partition(":")
-    return literals(module, cls)
+    target = found.target
+    if isinstance(target, str):
+        module, _, cls = target.partition(":")
+        known = literals(module, cls)
+        if all(known.get(key) is not COMPUTED for key in LISTED):
+            return {key: value for key, value in known.items() if value is not COMPUTED}
+        target = load(kind, name)
+    return {key: value for c in reversed(target.__mro__) for key, value in vars(c).items()}
