@@ -26,16 +26,16 @@ class Outputs:
     """The restored faces of one method under one condition, and what they can be compared with."""
 
     sr: Images  # restored, in the order of names
-    names: list[str]
+    names: list[str]  # of the faces
     lr: Images | None = None  # the inputs
     hr: Images | None = None  # the ground truth, aligned with sr; None for real LR
     reference_hr: Images | Reference | None = None  # HR faces that sr never saw: the reference of distribution metrics
     reference_lr: Images | Reference | None = None  # real LR faces, the reference of LR-domain metrics
     held_out_hr: Images | None = None  # further real HR faces: what they reach is the floor of distribution metrics
     held_out_lr: Images | None = None  # the same in the LR domain
-    scale: int = 4
-    device: torch.device = torch.device("cpu")
-    seed: int = 0
+    scale: int = 4  # HR side over LR side
+    device: torch.device = torch.device("cpu")  # where a metric computes
+    seed: int = 0  # of all that a metric draws
     upscale: Callable[[Tensor], Tensor] | None = None  # the method: (B,3,h,w) -> (B,3,h*scale,w*scale); None for files
     features: Callable[[Tensor], Tensor | None] | None = None  # Method.features
     parameters: int | None = None  # of the method, as Method.parameter_count counts them
@@ -88,8 +88,8 @@ class Metric:
 
     title: ClassVar[str] = ""  # as tables name it; empty: as it is called
     decimals: ClassVar[int] = 3  # of its values in tables
-    direction: ClassVar[Literal["higher", "lower"]] = "lower"
-    needs: ClassVar[tuple[str, ...]] = ()
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"  # which values are better
+    needs: ClassVar[tuple[str, ...]] = ()  # fields of Outputs without which it is not measured
     about: ClassVar[str] = "sr"  # sr: restored faces; lr: a degradation's LR; method: the method itself
     default: ClassVar[bool] = True  # among the metrics of a run that names none
     pretrained: ClassVar[dict[str, str]] = {}  # files (`bench weights list`) and the option that needs each; "": always
@@ -101,9 +101,9 @@ class Metric:
     parts: ClassVar[dict[str, str]] = {}  # titles of extras that are not called as their columns say
     part_decimals: ClassVar[dict[str, int]] = {}  # of extras whose decimals are not the metric's
     headlines: ClassVar[tuple[str, ...]] = ()  # of a family: the extras that stand among the results, "" for the value
-    variants: ClassVar[dict[str, dict[str, Any]]] = {}
-    quick: ClassVar[dict[str, Any]] = {}
-    paper: ClassVar[str] = ""
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}  # published settings, by name
+    quick: ClassVar[dict[str, Any]] = {}  # what the quick preset changes, and the report then says
+    paper: ClassVar[str] = ""  # author, title, venue, year
 
     def __init__(self, params: Any = None) -> None:
         self.params: Any = self.Params() if params is None else params

@@ -128,7 +128,7 @@ class Model(nn.Module):
 class Inputs:
     """All LR faces of one condition, for a method that restores them together instead of batch by batch."""
 
-    names: list[str]
+    names: list[str]  # of the faces
     images: list[np.ndarray]  # (3, h, w) uint8 each; sizes may differ
     condition: str  # the condition's name as a folder's
     note: Callable[[str], None]  # says something that a reader of the results must know
@@ -141,7 +141,7 @@ class Degradation(Model):
     degrade LR with it directly. One that can train along with a method has a ``partner``.
     """
 
-    degrade_clean: ClassVar[Callable[..., Tensor] | None] = None
+    degrade_clean: ClassVar[Callable[..., Tensor] | None] = None  # None: it works on HR alone
 
     def partner(self) -> Partner | None:
         """What trains in a method's joint stage (``Stage.joint``); None: nothing of it can."""

@@ -32,9 +32,9 @@ class Reference:
     ``count`` and ``size`` are 0 and empty where a file of statistics does not say. ``key``: a hash of the content.
     """
 
-    name: str
+    name: str  # as protocols call it
     images: Sequence[np.ndarray] | None = None
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # of the images
     statistics: tuple[np.ndarray, np.ndarray] | None = None
     count: int = 0
     size: str = ""
@@ -55,6 +55,7 @@ class Reference:
 
     @property
     def extent(self) -> str:
+        """``64x64``, or the range of sizes; empty where a file of statistics does not say."""
         return self.size if self.images is None else extent(self.images)
 
     def __str__(self) -> str:

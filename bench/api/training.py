@@ -87,7 +87,9 @@ class Step(Protocol):
         ...
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where the networks and the batches are."""
+        ...
 
     @property
     def generator(self) -> torch.Generator:
@@ -151,13 +153,13 @@ class Stage:
     the stage starts, also after a resume. ``clip`` bounds each optimizer's gradient norm.
     """
 
-    name: str
+    name: str  # of its curves, and in messages
     steps: int
     step: Callable[[Batch, Step], Any]
     optimizers: Mapping[str, torch.optim.Optimizer]
     schedulers: Mapping[str, torch.optim.lr_scheduler.LRScheduler] = field(default_factory=dict)
-    batch_size: int = 64
-    augment: Augment = Augment()
+    batch_size: int = 64  # faces a step and device
+    augment: Augment = Augment()  # what is drawn of each face
     ema: Mapping[str, float] = field(default_factory=dict)
     joint: bool = False
     enter: Callable[[], None] | None = None

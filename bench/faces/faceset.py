@@ -39,6 +39,7 @@ class FaceSet:
 
     @property
     def uniform(self) -> bool:
+        """All faces have one size."""
         return len(self.buckets) == 1
 
     @property
@@ -93,15 +94,16 @@ class FaceSet:
 
 @dataclass
 class Data:
-    """The face sets of a run. ``truth``: HR aligned with ``lr_test`` (the embedded set only)."""
+    """The face sets of a run; HR and real LR are not paired."""
 
-    hr_train: FaceSet
-    hr_test: FaceSet
-    lr_train: FaceSet | None = None
-    lr_test: FaceSet | None = None
-    truth: FaceSet | None = None
-    skipped: list[str] = field(default_factory=list)
+    hr_train: FaceSet  # what models learn from
+    hr_test: FaceSet  # what test conditions degrade
+    lr_train: FaceSet | None = None  # real LR to learn from; None where the run has none
+    lr_test: FaceSet | None = None  # real LR to restore
+    truth: FaceSet | None = None  # HR aligned with ``lr_test`` (the embedded set only)
+    skipped: list[str] = field(default_factory=list)  # files that were no faces, each with the reason
 
     @property
     def train_fingerprint(self) -> str:
+        """The fingerprints of the two sets that are learned from."""
         return "+".join(s.fingerprint if s else "none" for s in (self.hr_train, self.lr_train))
