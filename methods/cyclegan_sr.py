@@ -23,13 +23,14 @@ class CycleGANSR(bench.Method):
     """Plain CycleGAN both ways between bicubic enlargements of real LR and HR faces; LR of any size.
 
     Loss: LSGAN + cycle * cycle consistency (eq. 3), in [-1, 1]; each critic sees a history of 50 made images. It learns
-    from real LR alone, so the degradation that it is trained on plays no part. Bulat (section 4.2, Table 1) and SelfSR
-    (Table II) compare with it so. The paper's size: 7,837,699 parameters, as many back, and 2,764,737 a critic.
+    from real LR alone and takes no degradation. Bulat (section 4.2, Table 1) and SelfSR (Table II) compare with it so.
+    The paper's size: 7,837,699 parameters, as many back, and 2,764,737 a critic.
     """
 
     paper = "Zhu, Park, Isola, Efros: Unpaired image-to-image translation using cycle-consistent adversarial networks, ICCV 2017"
     scales = (4, 2, 8)
     needs = ("lr_real",)
+    default_degradation = ""
     training_only = ("critic", "back", "back_critic", "history", "back_history")
 
     @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class CycleGANSR(bench.Method):
         blocks: int = 6  # their residual blocks: 6 up to 128 px (appendix 7.2)
         critic_width: int = 64  # channels of the critics' first layer (appendix 7.2)
         cycle: float = 10.0  # lambda, weight of the cycle consistency (section 4)
-        identity: float = 0.0  # weight of the identity loss; 5 where colours are to stay (section 5.2)
+        identity: float = 0.0  # weight of the identity loss (section 5.2); 5 where colours are to stay (released code)
         history: int = 50  # made images from which the critics' are drawn (section 4)
-        lr: float = 2e-4  # Adam, beta = (0.5, 0.999), falls to 0 over the second half (section 4, released code)
+        lr: float = 2e-4  # Adam, beta = (0.5, 0.999), falls to 0 over the second half (section 4; betas: code)
         batch: int = 1  # section 4
         steps: int = 200_000  # 200 epochs (section 4) of 1,000 faces; not stated for faces
 
-    variants = {"cycle": {}, "cycle+idt": {"identity": 5.0}}  # half the cycle's (section 5.2)
+    variants = {"cycle": {}, "cycle+idt": {"identity": 5.0}}  # half the cycle's (released code)
     # Small and short for the quick preset: narrow networks of two blocks, and a high rate.
     quick = {"width": 8, "blocks": 2, "critic_width": 8, "lr": 2e-3, "batch": 2, "steps": 250}
 

@@ -12,7 +12,7 @@ from bench.kit.blocks import to_signed
 from bench.kit.critics import SRGANCritic
 from bench.kit.enlarging import PlainBlock, normed, pixel_shuffles, start_as_bilinear
 from bench.kit.features import VGG19, FeatureLoss
-from bench.kit.losses import nonsaturating_critic, nonsaturating_generator
+from bench.kit.losses import nonsaturating_critic, nonsaturating_generator, total_variation
 from bench.kit.schedules import stepped
 
 from .patchwise import Patchwise
@@ -51,11 +51,11 @@ class SRGAN(Patchwise):
     pretrained = {"vgg19": "content=vgg19"}
     paper = "Ledig, Theis, Huszar et al.: Photo-realistic single image super-resolution using a GAN, CVPR 2017"
     scales = (4, 2, 8)
-    lengths = ("mse_steps",)
+    lengths = ("mse_steps", "steps")
 
     @dataclass(frozen=True)
     class Params:
-        width: int = 64  # channels (section 3.2, fig. 4)
+        width: int = 64  # channels (section 2.1, fig. 4)
         blocks: int = 16  # residual blocks B (section 3.2)
         critic_width: int = 64  # channels of the critic's first layer (fig. 4)
         init: str = "none"  # starting weights: none or a checkpoint's path
@@ -63,6 +63,7 @@ class SRGAN(Patchwise):
         content: Literal["vgg19", "mse"] = "vgg19"  # whose difference the second stage minimises: features' or pixels'
         layer: Literal["relu5_4", "relu2_2"] = "relu5_4"  # of VGG19: phi_5,4 or phi_2,2 (section 3.4)
         adversarial: float = 1e-3  # weight of the adversarial loss (eq. 3); 0 trains without a critic
+        variation: float = 0.0  # weight of the total variation; 2e-8 for SRResNet-VGG22 (section 3.4)
         patch: int = 24  # side of a training patch in LR pixels: 96x96 of HR at x4 (section 3.2)
         turns: bool = False  # mirror and turn by 90 degrees; not stated
         mse_lr: float = 1e-4  # Adam, beta1 = 0.9 (section 3.2)
@@ -78,7 +79,16 @@ class SRGAN(Patchwise):
     variants = {  # section 3.4, Table 1
         "srgan": {"content": "vgg19"},  # SRGAN-VGG54
         "srresnet": {"steps": 0, "content": "mse"},  # SRResNet-MSE
-        "mse-vgg22": {"content": "vgg19", "layer": "relu2_2", "adversarial": 0.0},  # SRResNet-VGG22, from SRResNet-MSE
+        # SRResNet-VGG22, trained as SRResNet is, from the start
+        "mse-vgg22": {
+            "content": "vgg19",
+            "layer": "relu2_2",
+            "adversarial": 0.0,
+            "variation": 2e-8,
+            "mse_steps": 0,
+            "steps": 1_000_000,
+            "falls": (),
+        },
         "srgan-vgg22": {"content": "vgg19", "layer": "relu2_2"},
         "srgan-mse": {"content": "mse"},
     }
@@ -114,7 +124,7 @@ class SRGAN(Patchwise):
             return torch.optim.Adam(module.parameters(), lr, (0.9, 0.999))
 
         stages = []
-        if p.init == "none":
+        if p.init == "none" and p.mse_steps:
             optimizer = adam(self.net, p.mse_lr)
             schedule = stepped(optimizer, p.mse_steps, (), warm=p.warm)
             stages.append(
@@ -150,8 +160,11 @@ class SRGAN(Patchwise):
             with run.fp32():
                 content = VGG_SCALE**2 * self.content_loss((fake.float() + 1) / 2, hr)  # eq. 5
         run.log(content=content)
-        if not self.params.adversarial:
-            return content
-        adversarial = nonsaturating_generator(self.critic(fake))  # eq. 6
-        run.log(adversarial=adversarial)
-        return content + self.params.adversarial * adversarial
+        loss = content
+        if self.params.adversarial:
+            adversarial = nonsaturating_generator(self.critic(fake))  # eq. 6
+            run.log(adversarial=adversarial)
+            loss = loss + self.params.adversarial * adversarial
+        if self.params.variation:
+            loss = loss + self.params.variation * total_variation(fake)
+        return loss

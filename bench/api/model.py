@@ -159,7 +159,7 @@ class Degradation(Model):
 class Method(Model):
     """How HR is restored from LR."""
 
-    default_degradation: ClassVar[str] = "bicubic"  # what it is trained on unless told otherwise
+    default_degradation: ClassVar[str] = "bicubic"  # what it is trained on unless told otherwise; "": on none, ever
     offers: ClassVar[tuple[str, ...]] = ("upscale", "parameters")  # what metrics may ask for beside its outputs
     log: Path | None = None  # the folder for its own logs, where the harness has one
 

@@ -56,10 +56,10 @@ class Progress:
         self.last = now
         fraction = done / self.total if fraction is None else fraction
         spent, start = now - self.begin, self.first / self.total if self.total else 0
-        left = spent / max(fraction - start, 1e-9) * (1 - fraction)
+        left = f", {spent / (fraction - start) * (1 - fraction):.0f} s left" if fraction > start else ""
         rate = (done - self.first) / spent
         speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate if rate else spent:.1f} s/{self.unit}"
-        text = f"{self.label}: {self.unit} {done}/{self.total}, {speed}, {left:.0f} s left"
+        text = f"{self.label}: {self.unit} {done}/{self.total}, {speed}{left}"
         if listener:
             listener(text)
         else:

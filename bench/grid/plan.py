@@ -15,7 +15,7 @@ from bench.faces.faceset import Data
 from bench.grid.labels import readable
 from bench.grid.recipe import Plan, Recipe
 from bench.grid.reopen import Added
-from bench.grid.resolve import expand, measures, recipe, scale_of
+from bench.grid.resolve import expand, measures, recipe, scale_of, takes_degradation
 from bench.grid.settings import CONDITIONS, Settings
 
 
@@ -31,9 +31,9 @@ def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:
     wanted = expand("degradations", settings.degradations) if settings.degradations else []
     methods: list[Recipe] = []
     for spec in expand("methods", settings.methods):
-        trains = plugins.load("methods", spec.name).trains()
-        bases = wanted if wanted and trains and not spec.get("degradation") else [None]
-        seeds = settings.seeds if trains else settings.seeds[:1]
+        cls = plugins.load("methods", spec.name)
+        bases = wanted if wanted and takes_degradation(cls) and not spec.get("degradation") else [None]
+        seeds = settings.seeds if cls.trains() else settings.seeds[:1]
         methods += [recipe("methods", spec, settings, data, degradation=d, seed=s) for d in bases for s in seeds]
     if not methods:
         raise UsageError("--methods names no method")

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from bench import plugins, weights
-from bench.api.model import Model
+from bench.api.model import Method, Model
 from bench.api.pretrained import needed
 from bench.core.hashing import key_of, values, version
 from bench.core.spec import Spec, nearest, override, parse, parse_list
@@ -48,15 +48,21 @@ def variant_of(cls: Any, spec: Spec) -> dict[str, Any]:
 def parameters(cls: Any, spec: Spec, preset: str) -> Any:
     """A plugin's parameters: its defaults (the paper's), then the preset, then the variant, then the brackets.
 
-    What defines a variant survives every preset. Of its ``lengths`` alone (steps, epochs) the preset has the last word.
+    What defines a variant survives every preset. Of its ``lengths`` alone (steps, epochs) the preset has the last word,
+    unless the variant does without: 0.
     """
     reserved = [name for name in RESERVED if name not in {f.name for f in dataclasses.fields(cls.Params)}]
     quick = cls.quick if preset == "quick" else {}
     shortened = set(quick) & set(getattr(cls, "lengths", ()))
-    variant = {k: v for k, v in variant_of(cls, spec).items() if k not in reserved and k not in shortened}
+    variant = {k: v for k, v in variant_of(cls, spec).items() if k not in reserved and (k not in shortened or v == 0)}
     params = override(cls.Params(), quick, f"{spec.name}, {preset} preset")
     params = override(params, variant, f"{spec.name}, variant {spec.get('variant')}")
     return override(params, dict(spec.without(*reserved).options), spec.name)
+
+
+def takes_degradation(method: type[Method]) -> bool:
+    """Whether a degradation makes the LR that the method is trained on."""
+    return method.trains() and bool(method.default_degradation)
 
 
 def scale_of(cls: Any, spec: Spec) -> int:
@@ -101,12 +107,13 @@ def recipe(
     params = parameters(cls, spec, settings.preset)
     scale = scale or scale_of(cls, spec)
     base, trains = None, cls.trains()
-    if kind == "methods" and trains:
+    if kind == "methods" and takes_degradation(cls):
         given = spec.get("degradation") or (str(degradation) if degradation else "")
         base_spec = parse(given or variant_of(cls, spec).get("degradation") or cls.default_degradation)
         base = recipe("degradations", base_spec, settings, data, scale=scale, seed=seed)
     elif spec.get("degradation"):
-        raise UsageError(f"{spec.name} is not trained, so it takes no degradation")
+        why = "learns from real LR alone" if trains else "is not trained"
+        raise UsageError(f"{spec.name} {why}, so it takes no degradation")
     hr_size = data.hr_train.size
     if trains and "lr_real" in cls.needs_for(params) and data.lr_train is None:
         raise UsageError(f"{spec.name} learns from real LR faces; give them with --lr")

@@ -132,7 +132,7 @@ class ImageHistory(nn.Module):
 
 
 def least_squares_critic(real: Tensor, fake: Tensor) -> Tensor:
-    """(E[(D(real) - 1)^2] + E[D(fake)^2]) / 2 (LSGAN, Mao 2017; section 4 of Zhu, which halves it)."""
+    """(E[(D(real) - 1)^2] + E[D(fake)^2]) / 2 (LSGAN, Mao 2017; halved: appendix 7.1 of Zhu)."""
     return ((real - 1).square().mean() + fake.square().mean()) / 2
 
 

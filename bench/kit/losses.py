@@ -46,6 +46,12 @@ def relativistic_average(real: Tensor, fake: Tensor) -> Tensor:
     return (real_side + fake_side) / 2
 
 
+def total_variation(images: Tensor) -> Tensor:
+    """Squared differences of neighbours below and to the right, summed over an image (B, C, H, W), mean of the batch."""
+    down, right = images.diff(dim=2), images.diff(dim=3)
+    return (down.square().sum() + right.square().sum()) / len(images)
+
+
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """E[(||grad D(x)||_2 - 1)^2] at x on the segments between real and fake (WGAN-GP, Gulrajani 2017, eq. 3).
 

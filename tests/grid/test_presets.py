@@ -7,7 +7,9 @@ from smooth import smooth_images
 
 from bench import plugins
 from bench.core.spec import Spec, override, parse
+from bench.errors import UsageError
 from bench.faces.faceset import Data, FaceSet
+from bench.grid.plan import make
 from bench.grid.resolve import RESERVED, parameters, recipe
 from bench.grid.settings import PRESETS, Settings
 
@@ -28,7 +30,7 @@ def test_a_preset_keeps_what_defines_a_variant(kind, name, preset):
         params = parameters(cls, Spec(name, (("variant", variant),)), preset)
         defining = {k: v for k, v in options.items() if k in fields or k not in RESERVED}
         if preset == "quick":
-            defining = {k: v for k, v in defining.items() if not (k in cls.lengths and k in cls.quick)}
+            defining = {k: v for k, v in defining.items() if v == 0 or not (k in cls.lengths and k in cls.quick)}
         assert override(params, defining, "") == params, (variant, preset)
 
 
@@ -64,6 +66,18 @@ def test_the_quick_preset_shortens_a_variant_and_nothing_else():
     assert parameters(low, parse("low-to-high"), "quick").beta == 0.003
     cycle = plugins.load("degradations", "flow-field")
     assert parameters(cycle, parse("flow-field[variant=cycle]"), "quick").identity == 0
+
+
+def test_what_learns_from_real_lr_alone_takes_no_degradation(data):
+    """One training, however many degradations a run trains on; asked for one by name, it says why not."""
+    settings = Settings(methods="cyclegan-sr,edsr", degradations="bicubic,bilinear", metrics="psnr", preset="quick",
+                        device="cpu", precision="fp32")  # fmt: skip
+    grid = make(settings, data)
+    assert [m.label for m in grid.methods] == ["cyclegan-sr", "edsr", "edsr[degradation=bilinear]"]
+    assert [m.degradation and m.degradation.label for m in grid.methods] == [None, "bicubic", "bilinear"]
+    assert grid.trainings == 3
+    with pytest.raises(UsageError, match=r"^cyclegan-sr learns from real LR alone, so it takes no degradation$"):
+        recipe("methods", parse("cyclegan-sr[degradation=bicubic]"), settings, data)
 
 
 def test_wgan_gp_is_of_both_networks(data):

@@ -34,6 +34,12 @@ def test_nonsaturating():
     assert losses.nonsaturating_generator(FAKE).item() == pytest.approx(generator, rel=1e-5)
 
 
+def test_total_variation():
+    first = torch.tensor([[1.0, 3.0, 3.0], [2.0, 0.0, 5.0]])  # right: 4 + 0 + 4 + 25; down: 1 + 9 + 4
+    images = torch.stack([torch.stack([first, 0 * first]), torch.stack([0 * first, 2 * first])])
+    assert losses.total_variation(images).item() == pytest.approx((47 + 4 * 47) / 2)
+
+
 def test_relativistic_average():
     sigmoid = lambda x: 1 / (1 + math.exp(-x))
     mean_real, mean_fake = REAL.mean().item(), FAKE.mean().item()

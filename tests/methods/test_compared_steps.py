@@ -174,12 +174,29 @@ def test_the_content_loss_is_the_mse_of_rescaled_activations(vgg19, layer, depth
     agree(event, twin, lambda: ((features((twin.net(low(batch.hr)) + 1) / 2) - features(batch.hr)) ** 2).mean())
 
 
+def test_total_variation_has_its_weight():
+    model, (batch,) = build(SRGAN, adversarial=0.0, variation=0.3), batches(1)
+    (event,) = watched(model, by_name(model)["gan"], [batch])
+    twin = copy.deepcopy(model)
+
+    def loss():
+        fake = twin.net(low(batch.hr))
+        steps = (fake[:, :, 1:] - fake[:, :, :-1]).square().sum() + (fake[..., 1:] - fake[..., :-1]).square().sum()
+        return ((fake - signed(batch.hr)) ** 2).mean() + 0.3 * steps / len(fake)
+
+    agree(event, twin, loss)
+
+
 def test_srgan_variants_are_those_of_table_1():
     given = lambda name, preset="": resolve.parameters(SRGAN, parse(f"srgan[variant={name}]"), preset)
     assert given("srgan") == SRGAN.Params() and (given("srgan").content, given("srgan").layer) == ("vgg19", "relu5_4")
     assert [s.name for s in SRGAN(given("srresnet")).stages()] == ["mse"]
     assert [s.name for s in SRGAN(given("srresnet", "quick")).stages()] == ["mse"], "a preset adds no critic to it"
     plain = given("mse-vgg22")
+    assert plain.variation == 2e-8 and given("srgan-vgg22").variation == 0, "section 3.4"
+    for preset, steps in (("", 1_000_000), ("quick", SRGAN.quick["steps"])):
+        params = given("mse-vgg22", preset)
+        assert (params.mse_steps, params.steps, params.falls) == (0, steps, ()), "from the start, as SRResNet"
     assert (plain.content, plain.layer, plain.adversarial) == ("vgg19", "relu2_2", 0.0)
     assert SRGAN(plain).required_weights() == ("vgg19",) and SRGAN(given("srgan-mse")).required_weights() == ()
 
