@@ -351,7 +351,9 @@ def letter(index: int) -> str:
 def cell(row: dict[str, Any]) -> Cell:
     if row["status"] != "ok":
         return Cell("—", status=row["status"], reason=" ".join(str(row["reason"]).split()) or "no reason was given")
-    value, (name, _, part) = float(row["value"]), split(row["metric"])
+    value, (name, _, part) = float("nan" if row["value"] in ("", None) else row["value"]), split(row["metric"])
+    if math.isnan(value):
+        return Cell("—", status="failed", reason="the value is not a number")
     about = facts("metrics", name)
     digits = about.get("part_decimals", {}).get(part, about.get("decimals", 3))
     low, high = row["ci_low"], row["ci_high"]

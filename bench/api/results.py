@@ -39,4 +39,9 @@ def read_table(folder: Path) -> pd.DataFrame:
     import pandas as pd
 
     parquet = folder / "results.parquet"
-    return pd.read_parquet(parquet) if parquet.exists() else pd.read_csv(folder / "results.csv", keep_default_na=False)
+    if parquet.exists():
+        return pd.read_parquet(parquet)
+    table = pd.read_csv(folder / "results.csv", keep_default_na=False)
+    for column in (c for c, kind in TYPES.items() if kind == "float64" and c in table):
+        table[column] = pd.to_numeric(table[column], errors="coerce")  # an empty field is no number, not a text
+    return table
