@@ -148,6 +148,10 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     report.add_argument(
         "--published", default="", metavar="PAPER", help="show published tables, too: all, bulat2018, ..."
     )
+    compare = command("compare", "what changed between two runs, and whether it is significant")
+    compare.add_argument("runs", nargs=2, metavar="RUN")
+    compare.add_argument("--all", action="store_true", dest="all_values", help="values that are the same, too")
+    compare.add_argument("--json", action="store_true", dest="as_json")
     study = command("study", "ask people which method is best, and score their votes")
     study.add_argument("action", choices=("make", "score"))
     study.add_argument("paths", nargs="*", metavar="PATH", help="make: RUN; score: vote files, or folders of them")

@@ -74,6 +74,7 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         rank_plots=rank_plots(found),
         colours=colours,
         reproduced=reproduced(records),
+        studies=studies(runs, records),
         robustness=severity.robustness(runs, records),
         curves=[c for record in records for c in curves(record)],
         records=records,
@@ -104,6 +105,17 @@ def heading(found: Contents) -> str:
     names = list(dict.fromkeys(r["data"].get("name", "") for r in found.records))
     on = f" on {' and '.join(filter(None, names))}" if any(names) else ""
     return f"{len(methods)} method{'s' * (len(methods) != 1)}{on}" if methods else "Face super-resolution benchmark"
+
+
+def studies(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What people said of each run, where `bench study score` has written it."""
+    found = []
+    for folder, record in zip(runs, records, strict=True):
+        try:
+            found.append({"run": record["run"], **json.loads((folder / "study.json").read_text(encoding="utf-8"))})
+        except (OSError, ValueError, TypeError):
+            continue
+    return found
 
 
 def strips(galleries: list[faces.Gallery]) -> list[tuple[faces.Gallery, int]]:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import scipy.stats
+from bench.reports import html
 
 from bench.cli import main
 from bench.study import score as scoring
@@ -110,3 +111,6 @@ def test_bad_and_partial_votes_are_named_in_a_line_each_and_the_others_count(run
     assert "2 people, 5 faces, 7 rankings" in out
     assert json.loads((run / "study.json").read_text())["methods"][0]["method"] == "edge_net"
     assert main(["study", "score", str(broken), "--run", str(run)]) == 2
+    (report,) = html.render([run], run / "report.html")
+    said = report.read_text().partition('id="people"')[2].partition("<h2")[0]
+    assert "2 people, 5 faces, 7 rankings" in said and "<th>edge_net</th><td>1.00</td>" in said
