@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser import chromium, visit  # noqa: F401  one browser for all tests
 from smooth import smooth_images
 
 from bench import plugins

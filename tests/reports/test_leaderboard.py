@@ -3,7 +3,6 @@
 import json
 
 import pandas as pd
-from browser import chromium, visit  # noqa: F401
 from made_reports import row
 
 from bench.cli import main
@@ -19,7 +18,7 @@ def made(folder, value, protocol="A", scale=4, print_="x"):
     return str(folder)
 
 
-def test_values_share_a_column_only_where_all_is_the_same(tmp_path, visit):  # noqa: F811
+def test_values_share_a_column_only_where_all_is_the_same(tmp_path, visit):
     runs = [made(tmp_path / "a", 20.0), made(tmp_path / "b", 25.0), made(tmp_path / "c", 30.0, protocol="B"),
             made(tmp_path / "d", 40.0, scale=2), made(tmp_path / "e", 50.0, print_="y")]  # fmt: skip
     assert main(["leaderboard", *runs, "--out", str(tmp_path / "site")]) == 0

@@ -5,12 +5,11 @@ import json
 import pandas as pd
 import pytest
 from bench.reports import html
-from browser import chromium, visit  # noqa: F401
 from made_reports import METHODS, picture
 
 
 @pytest.fixture
-def opened(run, visit):  # noqa: F811
+def opened(run, visit):
     """The report of four methods whose faces lie in the run's folder, in a window."""
     record = json.loads((run / "run.json").read_text())
     for condition in ("bicubic", "real"):
@@ -50,7 +49,7 @@ def test_a_table_sorts_filters_hides_and_compares(opened):
     assert not page.is_visible(f"{pane} >> thead th:has-text('PSNR')")
 
 
-def test_the_filter_shows_what_it_names(run, visit):  # noqa: F811
+def test_the_filter_shows_what_it_names(run, visit):
     frame = pd.read_csv(run / "results.csv", keep_default_na=False)
     more = [frame[frame.method == "bicubic"].assign(method=f"other-{i}") for i in range(3)]
     pd.concat([frame, *more]).to_csv(run / "results.csv", index=False)
