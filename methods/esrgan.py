@@ -38,6 +38,7 @@ class ESRGAN(RRDBGan):
         growth: int = 32  # channels that each conv of a dense block adds (released code)
         critic_width: int = 64  # channels of the critic's first layer (SRGAN)
         init: str = "none"  # starting weights: none, a name of `bench weights list` or a checkpoint's path
+        start: Literal["random", "bilinear"] = "random"  # without init; bilinear interpolation shortens training
         alpha: float = 1.0  # share of the GAN's weights against the PSNR stage's, 0 to 1 (eq. 4)
         l1_steps: int = 1_000_000  # steps with L1 alone where init=none (released code)
         l1_lr: float = 2e-4  # Adam (section 4.1)
@@ -58,8 +59,9 @@ class ESRGAN(RRDBGan):
 
     variants = {"esrgan": {"feature_loss": "vgg19"}, "psnr": {"steps": 0, "feature_loss": "none"}}
     # Small and short for the quick preset: one narrow block from a bilinear start, no pretrained features.
-    quick = {"width": 24, "blocks": 1, "growth": 12, "critic_width": 4, "l1_steps": 200, "l1_lr": 1e-3, "l1_halve": (0.5, 0.8),
-             "l1_warm": 20, "feature_loss": "none", "turns": False, "lr": 1e-4, "batch": 8, "steps": 40}  # fmt: skip
+    quick = {"width": 24, "blocks": 1, "growth": 12, "critic_width": 4, "start": "bilinear", "l1_steps": 200, "l1_lr": 1e-3,
+             "l1_halve": (0.5, 0.8), "l1_warm": 20, "feature_loss": "none", "turns": False, "lr": 1e-4, "batch": 8,
+             "steps": 40}  # fmt: skip
 
     def build(self) -> None:
         super().build()
@@ -68,6 +70,10 @@ class ESRGAN(RRDBGan):
         if p.steps:
             side = min(p.patch * self.scale, self.hr_size)
             self.critic = SRGANCritic(side, p.critic_width, "batch").to(memory_format=torch.channels_last)
+
+    def start(self) -> None:
+        if self.params.start == "bilinear":
+            super().start()
 
     def stages(self) -> list[bench.Stage]:
         stages = super().stages()

@@ -43,7 +43,7 @@ class WaveletSRNet(bench.Method):
         batch: int = 64  # released code
         steps: int = 1_270_000  # 500 epochs of CelebA's 162,770 training faces (released code)
         tile: int = 128  # LR pixels: longer sides are restored in tiles ...
-        overlap: int = 24  # ... that see so many pixels of their neighbours: all that the network sees
+        overlap: int = 26  # ... that see so many pixels of their neighbours: all that the network sees
 
     variants = {"full": {}, "no-texture": {"texture": 0.0}, "no-image": {"image": 0.0}}
     # Small and short for the quick preset: two widths, added to the coefficients of bicubic enlargement.

@@ -141,7 +141,7 @@ def test_a_file_that_does_not_fit_is_refused_before_any_work_in_a_line(tmp_path)
 # ---------------------------------------------------------------- parts
 
 
-@pytest.mark.parametrize("cls", [EDSR, RDN, SRGAN])
+@pytest.mark.parametrize("cls", [EDSR, RDN, SRGAN, ESRGAN])
 def test_a_bilinear_start_is_bilinear_interpolation(cls):
     torch.manual_seed(0)
     method, lr = build(cls, start="bilinear"), torch.rand(2, 3, 12, 10)
@@ -149,6 +149,10 @@ def test_a_bilinear_start_is_bilinear_interpolation(cls):
     expected = F.interpolate(F.interpolate(lr, scale_factor=2, mode="bilinear"), scale_factor=2, mode="bilinear")
     inner = (..., slice(8, -8), slice(8, -8))  # zeros beyond the borders darken them
     assert torch.allclose(method.infer(lr)[inner], expected[inner], atol=1e-5)
+    random, before = build(cls), build(cls)
+    before.load_state_dict(random.state_dict())
+    random.start()
+    assert torch.equal(random.infer(lr), before.infer(lr)), "only where it is asked for"
 
 
 def test_self_ensemble_is_the_mean_over_eight_ways(one_thread):
