@@ -7,7 +7,7 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     for sub in (infer, degrade):
         what = "what it has learnt (kernels, noise), or " if sub is degrade else ""
         sub.add_argument("--show", metavar="PNG", help=f"write a picture of {what}the paper's figure, of images IN")
-    degrade.add_argument("--seed", type=int, default=0)
+    degrade.add_argument("--seed", type=at_least(0), default=0)
     for sub in (infer, degrade):
         sub.add_argument(
             "input", metavar="IN", nargs="?" if sub is degrade else None, help="an image or a folder of images"
@@ -124,7 +124,7 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     export.add_argument("--lr", metavar="PATH", help="real LR faces, for the condition real")
     export.add_argument("--conditions", default=",".join(CONDITIONS), help="of DATA; default: %(default)s")
     export.add_argument("--scale", type=int, default=4)
-    export.add_argument("--seed", type=int, default=0)
+    export.add_argument("--seed", type=at_least(0), default=0)
     export.add_argument("--preset", default="quick", choices=PRESETS, help="quick: at most 64 faces")
     export.add_argument("--device", default="auto")
     report = command("report", "render runs, together, as a page, tables or figures")
@@ -168,7 +168,7 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     study.add_argument(
         "--checks", type=int, default=2, metavar="N", help="make: attention checks; default: %(default)s"
     )
-    study.add_argument("--seed", type=int, default=0)
+    study.add_argument("--seed", type=at_least(0), default=0)
     study.add_argument("--study", metavar="DIR", help="score: the study's folder; default: study/ in the run")
     study.add_argument("--run", metavar="RUN", help="score: the run that it belongs to; default: the folder around it")
     study.add_argument("--out", metavar="DIR", help="make: default study/ in the run")
@@ -214,6 +214,19 @@ def _reference_option(sub: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """A whole number from ``least`` on, as an option's type."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
 def _data_options(sub: argparse.ArgumentParser) -> None:
     text = "a folder (with train/ and test/, or split by file name), a CSV list or a packed file"
     sub.add_argument("--hr", metavar="PATH", help=f"HR faces: {text}; default: the embedded faces")
@@ -236,7 +249,7 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--condition-seed",
-        type=int,
+        type=at_least(0),
         default=0,
         metavar="N",
         help="of test conditions and metrics; default: 0, for any --seed",
@@ -247,7 +260,7 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
         help="what runs share: trained models, images, scores; default: $BENCH_STORE, else .bench",
     )
     sub.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    sub.add_argument("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to train on")
+    sub.add_argument("--devices", type=at_least(1), default=1, metavar="N", help="GPUs of this machine to train on")
     sub.add_argument("--precision", default="auto", help="auto, bf16 or fp32")
     sub.add_argument("--compile", action="store_true", help="torch.compile the networks")
     sub.add_argument(

@@ -46,6 +46,7 @@ class Noise(bench.Degradation):
     """Bicubic downsampling, then white Gaussian noise on every channel."""
 
     scales = SCALES
+    bounds = {"sigma": (0, 255)}
     stochastic = True
 
     @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Jpeg(bench.Degradation):
 
     libraries = ("pillow",)
     scales = SCALES
+    bounds = {"quality": (1, 100)}
 
     @dataclass(frozen=True)
     class Params:
@@ -85,6 +87,7 @@ class Blur(bench.Degradation):
     """Blur in HR, then downsampling."""
 
     scales = SCALES
+    bounds = {"sigma": (0.01, 100)}
 
     @dataclass(frozen=True)
     class Params:

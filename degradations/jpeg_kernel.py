@@ -46,6 +46,7 @@ class JpegKernel(bench.Degradation):
     )
     scales = (4, 2, 8)
     stochastic = True
+    bounds = {"jpeg": (1, 100), "probability": (0, 1), "sigma": (0, 255)}
     idle = ("together", "jpeg", "probability", "sigma")
 
     @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class ConsistencyLpips(Consistency):
     decimals = 4
     headlines = ()
     prefix = "LPIPS"
-    libraries = ("lpips",)
+    libraries = ("lpips", "torchvision")
     pretrained = {"alexnet": ""}
     unit = "LPIPS (AlexNet)"
     pictures = 0

@@ -18,7 +18,7 @@ class Lpips(bench.Metric):
     """Learned perceptual image patch similarity, version 0.1 (Zhang 2018)."""
 
     title = "LPIPS"
-    libraries = ("lpips",)
+    libraries = ("lpips", "torchvision")
     decimals = 4
     pretrained = {"alexnet": "net=alex", "vgg16": "net=vgg", "squeezenet1_1": "net=squeeze"}
     needs = ("hr",)
@@ -46,7 +46,7 @@ class Dists(bench.Metric):
     """Deep image structure and texture similarity (Ding 2020), a distance: 0 for equal images."""
 
     title = "DISTS"
-    libraries = ("pyiqa",)
+    libraries = ("pyiqa", "torchvision")
     decimals = 4
     pretrained = {"dists": "", "vgg16": ""}
     needs = ("hr",)

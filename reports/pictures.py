@@ -12,7 +12,7 @@ QUALITY = 90  # of small copies
 
 def embedded(file: Path) -> str:
     """A picture as a data URI, pixel for pixel, no larger than SIDE; empty where there is none."""
-    if not file.is_file():
+    if not file.is_file() or file.is_symlink() or file.parent.is_symlink():
         return ""
     data = file.read_bytes()
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")  # of a PNG's header

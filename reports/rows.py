@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.results import read_table
+from bench.core.files import folder_name
 
 COMPETITOR = ("run", "faces", "method", "variant", "degradation")  # the columns that tell a table's rows apart
 RECORD: dict[str, Any] = {
@@ -37,6 +38,9 @@ def read(runs: list[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         record = {**RECORD, **(json.loads(file.read_text(encoding="utf-8")) if file.exists() else {})}
         for kind in ("methods", "degradations"):
             record[kind] = [{**MODEL, "images": m.get("label", ""), **m} for m in record[kind]]
+            for model in record[kind]:  # a place inside the run's folder, whatever the file says
+                place = str(model["images"])
+                model["images"] = place if Path(place).name == place else folder_name(place)
         records.append(record)
     for record, name in zip(records, names(runs, records), strict=True):
         record["run"] = name

@@ -103,6 +103,7 @@ class Metric:
     headlines: ClassVar[tuple[str, ...]] = ()  # of a family: the extras that stand among the results, "" for the value
     variants: ClassVar[dict[str, dict[str, Any]]] = {}  # published settings, by name
     quick: ClassVar[dict[str, Any]] = {}  # what the quick preset changes, and the report then says
+    bounds: ClassVar[dict[str, tuple[float | None, float | None]]] = {}  # least and most of options; None: no bound
     paper: ClassVar[str] = ""  # author, title, venue, year
 
     def __init__(self, params: Any = None) -> None:

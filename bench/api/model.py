@@ -43,6 +43,7 @@ class Model(nn.Module):
         tuple[str, ...]
     ] = ()  # options that change no weight, though training may read them (how much at a time)
     libraries: ClassVar[tuple[str, ...]] = ()  # installed packages beside torch whose versions its outputs depend on
+    bounds: ClassVar[dict[str, tuple[float | None, float | None]]] = {}  # least and most of options; None: no bound
     infer: Callable[..., Tensor]  # of Method and Degradation below
     in_all: ClassVar[bool] = True  # part of `all`; False for a plugin that cannot run without options
 

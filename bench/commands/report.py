@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import plugins
+from bench.api.results import read_table
 from bench.core.files import read_toml
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.grid.reports import rendered
 
 LISTS = ("methods", "metrics", "conditions", "tables")
@@ -21,6 +23,7 @@ def command(runs: list[str], format: str, out: str | None, layout: str | None = 
     for folder in folders:
         if not (folder / "results.parquet").is_file() and not (folder / "results.csv").is_file():
             raise UsageError(f"{folder}: no results of a run in this folder")
+        readable(folder)
     render = plugins.load("reports", format)
     default = folders[0] / {"latex": "tables", "figures": "paper"}.get(format, f"report.{format}")
     wanted = arrangement(layout, flags)
@@ -28,9 +31,35 @@ def command(runs: list[str], format: str, out: str | None, layout: str | None = 
     if wanted and not takes:
         raise UsageError(f"report {format!r} has no layout; leave out {', '.join(wanted)}")
     render = partial(render, layout=wanted) if takes else render
-    for path in rendered(render, folders, Path(out) if out else default):
+    try:
+        written = rendered(render, folders, Path(out) if out else default)
+    except BenchError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UsageError(
+            f"{', '.join(runs)}: cannot be shown, not as bench wrote it ({type(error).__name__}: {error})"
+        ) from error
+    for path in written:
         print(path)
     return 0
+
+
+def readable(folder: Path) -> None:
+    """Raises UsageError where a folder's results or run.json are damaged, or of another program."""
+    file = folder / "run.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if not isinstance(record, dict):
+            raise ValueError("no record of a run")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{file}: damaged ({error}); the run's command writes it again") from None
+    try:
+        table = read_table(folder)
+    except Exception as error:  # pandas and pyarrow have many kinds
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"{folder}: its results are damaged ({reason}); the run's command writes them again") from None
+    if lacking := [c for c in ("method", "condition", "metric", "value", "status") if c not in table.columns]:
+        raise UsageError(f"{folder}: no results of a run, they lack {', '.join(lacking[:3])}")
 
 
 def arrangement(file: str | None, flags: dict[str, Any]) -> dict[str, Any]:

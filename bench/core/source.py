@@ -28,7 +28,7 @@ HARNESS = (
 )  # fmt: skip
 SHOWN = frozenset(  # class attributes that no number depends on: words, or values that enter a key by themselves
     ("paper", "variants", "quick", "Params", "title", "decimals", "direction", "default", "table", "prefix", "parts",
-     "part_decimals", "headlines", "pretrained", "in_all", "libraries")
+     "part_decimals", "headlines", "pretrained", "in_all", "libraries", "bounds")
 )  # fmt: skip
 BENCH = Path(__file__).parents[1]
 WHOLE = {"asdict", "astuple", "vars", "fields", "replace"}  # calls that read every field of their argument

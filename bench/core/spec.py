@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 import typing
@@ -195,7 +196,7 @@ def convert(value: Any, hint: Any, where: str) -> Any:
         return words[str(value).lower()]
     try:
         number = hint(str(value).replace("_", "")) if hint in (int, float) else hint(value)
-        if hint is float and number != number:
+        if hint is float and not math.isfinite(number):
             raise wrong
         return number
     except (TypeError, ValueError):

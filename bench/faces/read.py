@@ -38,6 +38,8 @@ def load(
 
     ``multiple``: HR faces are cropped (centre) to sides that it divides. Raises UsageError where nothing usable is left.
     """
+    if hr == "" or lr == "":
+        raise UsageError("--hr and --lr take a path, not an empty text")
     if hr is None and lr is None:
         return embedded(store)
     if hr is None:
