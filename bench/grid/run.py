@@ -288,6 +288,9 @@ class Run:
         write_table(self.out, rows)
         values = {**record(facts, key), "entries": self.entries()}
         write_json(file, {**values, "key": ""})
+        for old in (self.out / "report.html", *(self.out / "tables").glob("*")):
+            if old.is_symlink():  # it could lead out of the folder
+                old.unlink()
         written = [self.out / name for name in ("results.csv", "results.parquet")]
         for name in ("html", "latex"):
             render = plugins.load("reports", name)
