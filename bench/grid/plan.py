@@ -15,7 +15,7 @@ from bench.faces.faceset import Data
 from bench.grid.labels import readable
 from bench.grid.recipe import Plan, Recipe
 from bench.grid.reopen import Added
-from bench.grid.resolve import expand, measures, recipe, scale_of, takes_degradation
+from bench.grid.resolve import expand, measures, parameters, recipe, scale_of, takes_degradation
 from bench.grid.settings import CONDITIONS, Settings
 
 
@@ -24,6 +24,22 @@ def scales(settings: Settings) -> set[int]:
     named = {"methods": expand("methods", settings.methods), "degradations": parse_list(settings.degradations)}
     found = {scale_of(plugins.load(kind, spec.name), spec) for kind, specs in named.items() for spec in specs}
     return found or {4}
+
+
+def check(settings: Settings) -> None:
+    """Raises UsageError for names and options that cannot be; known before any data is read."""
+    methods = expand("methods", settings.methods)
+    bases = [parse(text) for spec in methods if (text := spec.get("degradation"))]
+    conditions = [spec for spec in parse_list(settings.conditions) if spec.name not in ("real", "all")]
+    named = {
+        "methods": methods,
+        "degradations": [*parse_list(settings.degradations), *bases, *conditions],
+        "metrics": [spec for spec in parse_list(settings.metrics) if spec.name != "all"],
+    }
+    for kind, specs in named.items():
+        for spec in specs:
+            if spec.name != "all":
+                parameters(plugins.load(kind, spec.name), spec, settings.preset)
 
 
 def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:

@@ -64,6 +64,7 @@ class Run:
         # What "auto" stands for on this machine is part of every hash.
         precision = resolve_precision(settings.precision, self.device)
         self.settings = dataclasses.replace(settings, device=self.device.type, precision=precision)
+        plan.check(settings)
         multiple = math.lcm(*plan.scales(settings))
         prepare_folder(self.out)
         fresh = (since or time.time()) if settings.fresh else None
