@@ -110,7 +110,12 @@ p = Path({str(plugin)!r}); import_file(p); print(reach(p, 'Mine').hashes())"
     [
         ("degradations", "flow-field", {"disturb"}),
         ("degradations", "jpeg-kernel", {"jpeg", "probability", "sigma", "together"}),
-        ("methods", "esrgan-jpeg-kernel", set()),  # its parameters go whole into `generator`: in doubt, all train again
+        ("methods", "esrgan-jpeg-kernel", {"tile", "overlap"}),
+        ("methods", "esrgan", {"alpha", "tile", "overlap"}),
+        ("methods", "edsr", {"self_ensemble", "tile", "overlap"}),
+        ("methods", "rdn", {"tile", "overlap"}),
+        ("methods", "srgan", {"tile", "overlap"}),
+        ("methods", "wavelet-srnet", {"tile", "overlap"}),
         ("methods", "selfsr", set()),
         ("methods", "smooth-features", set()),
     ],
@@ -120,6 +125,60 @@ def test_options_of_inference_do_not_train_again(kind, name, idle):
     params = parameters(cls, parse(name), "quick")
     entered = {k.removeprefix("option ") for k in of_training(kind, name, cls, params, 4) if k.startswith("option ")}
     assert set(vars(params)) - entered == idle
+
+
+TAKES = """
+from dataclasses import asdict, dataclass, fields
+import torch
+{above}
+
+
+class Mine:
+    @dataclass
+    class Params:
+        width: int = 1
+        other: int = 2
+        {inside}
+
+    def build(self):
+        {body}
+    {member}
+"""
+# How a plugin uses its options, and whether all of them count as read.
+USES = {
+    "one by one": ({"body": "self.net = self.params.width"}, False),
+    "by a name": ({"body": "p = self.params; self.net = p.width"}, False),
+    "by one of two names": ({"body": "p, n = self.params, 1; self.net = p.width + n"}, False),
+    "in a function": ({"body": "self.net = f(self.params)", "above": "def f(o): return o.width"}, False),
+    "in a method": ({"body": "self.net = self.f(2, self.params)", "member": "def f(self, n, o): return o.width"}, False),
+    "in a static method": ({"body": "self.f(o=self.params)", "member": "@staticmethod\n    def f(o): return o.width"}, False),
+    "in a network": ({"body": "Net(self.params)", "above": "class Net:\n    def __init__(self, o): self.o = o.width"}, False),
+    "by a constant name": ({"body": "getattr(self.params, 'width')"}, False),
+    "as a dictionary": ({"body": "asdict(self.params)"}, True),
+    "as a dictionary under a name": ({"body": "p, n = self.params, 1; asdict(p)"}, True),
+    "as fields": ({"body": "p = self.params; [getattr(p, f.name) for f in fields(p)]"}, True),
+    "by a computed name": ({"body": "getattr(self.params, 'wi' + 'dth')"}, True),
+    "handed on and on": ({"body": "f(self.params)", "above": "def f(o): return g(o)\ndef g(q): return vars(q)"}, True),
+    "handed to a method": ({"body": "self.f(self.params)", "member": "def f(self, o): return [o]"}, True),
+    "kept by a network": ({"body": "Net(self.params)", "above": "class Net:\n    def __init__(self, o): self.o = o\n"
+                                                                "    def __str__(self): return str(self.o)"}, True),
+    "given back": ({"body": "asdict(self.f())", "member": "def f(self): return self.params"}, True),
+    "in a text": ({"body": "self.net = f'{self.params}'"}, True),
+    "later": ({"body": "self.late = lambda: asdict(self.params)"}, True),
+    "by a library": ({"body": "torch.nn.Linear(self.params)"}, True),
+    "by a decorated function": ({"body": "f(self.params)", "above": "@torch.compile\ndef f(o): return o.width"}, True),
+    "by their own method": ({"body": "self.params.all()", "inside": "def all(self): return asdict(self)"}, True),
+    "in a constructor": ({"body": "pass", "member": "def __init__(self, params=None): self.net = asdict(params)"}, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES)
+def test_options_that_are_taken_whole_all_count(tmp_path, use):
+    parts, whole = USES[use]
+    (tmp_path / "mine.py").write_text(TAKES.format(**{"above": "", "inside": "", "body": "", "member": "", **parts}))
+    found = reach(tmp_path / "mine.py", "Mine", ["build"])
+    assert found.whole == whole and ("width" in found.attributes or whole)
+    assert "other" not in found.attributes
 
 
 # The parts of high-to-low's training have names that inference does not ask for: they enter by the training's key.
