@@ -1,10 +1,11 @@
-"""What is small about a run, said exactly: training, networks, faces. The first line of every report."""
+"""What is small or unfinished about a run, said exactly. The first line of every report."""
 
 from __future__ import annotations
 
 from typing import Any
 
 ENOUGH = 1000  # faces; the smallest test set of the papers, below which set distances are far from their values
+NAMED = 4  # things that are still to come; the report lists all
 
 
 def notice(records: list[dict[str, Any]]) -> str:
@@ -14,6 +15,17 @@ def notice(records: list[dict[str, Any]]) -> str:
 
 
 def _one(record: dict[str, Any]) -> str:
+    return f"{_small(record)} {to_come(record)}".strip()
+
+
+def to_come(record: dict[str, Any]) -> str:
+    """What a run that has not come to its end still lacks, in one sentence; empty for a finished one."""
+    names = record["pending"]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"Not finished: still to come are {', '.join(names[:NAMED])}{more}." if names else ""
+
+
+def _small(record: dict[str, Any]) -> str:
     quick = record["preset"] == "quick"
     trained = [m for m in [*record["degradations"], *record["methods"]] if m["training"]]
     parts = []

@@ -15,7 +15,7 @@ COMPETITOR = ("run", "faces", "method", "variant", "degradation")  # the columns
 RECORD: dict[str, Any] = {
     "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},
     "git": None, "started": "", "seconds": None, "data": {}, "methods": [], "degradations": [], "conditions": [],
-    "failed": [], "notes": [],
+    "failed": [], "pending": [], "notes": [],
 }  # fmt: skip
 MODEL: dict[str, Any] = {"label": "", "degradation": "", "parameters": None, "key": "", "params": {}, "training": None}
 

@@ -7,7 +7,7 @@ import dataclasses
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
     dones: dict[str, Done] = {}
     before: dict[str, tuple[float, int]] = {}  # task -> its checkpoint, and how often it was begun, as it was submitted
     tries: Counter[str] = Counter()
+    priorities = priority(tasks)
     watch = Watch(run, tasks, client.dashboard_link if client.scheduler_info().get("services") else "")
     client.subscribe_topic(TOPIC, lambda event: watch.hear(event[1]))
     pending = as_completed(loop=client.loop)
@@ -82,7 +83,7 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
         before[task.name] = checkpointed(run, task), watch.begun[task.name]
         tries[task.name] += 1
         futures[task.name] = client.submit(
-            work, order, task, *needed, key=key, pure=False, priority=int(task.kind == "train")
+            work, order, task, *needed, key=key, pure=False, priority=priorities[task.name]
         )
         names[key] = task
         pending.add(futures[task.name])
@@ -103,7 +104,7 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
                 dones[task.name] = Done(failed={task.cell: run.failed[task.cell]})
             else:
                 submit(task)
-        for future in pending:
+        for future in ended(pending, run.meanwhile.write):
             task = names[future.key]
             current = futures.get(task.name)
             needed = [futures[name] for name in task.needs if name in futures]
@@ -135,6 +136,25 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
     failed = sorted(run.failed.items(), key=lambda item: order_of.get(item[0], -1))
     run.failed.clear()
     run.failed.update(failed)
+
+
+def priority(tasks: list[Task]) -> dict[str, int]:
+    """Results of what has trained come first, then trainings, which take longest; the rest fills the gaps."""
+    found: dict[str, int] = {}
+    for task in tasks:
+        after = any(found[name] for name in task.needs)
+        found[task.name] = 1 if task.kind == "train" else 2 * after
+    return found
+
+
+def ended(pending: as_completed, idle: Callable[[], Any]) -> Iterator[Any]:
+    """Futures as they end; ``idle()`` now and then while none does."""
+    while not pending.is_empty():
+        if pending.has_ready():
+            yield next(pending)
+        else:
+            idle()
+            time.sleep(0.05)
 
 
 def dependents(task: Task, tasks: list[Task]) -> list[Task]:

@@ -1,4 +1,4 @@
-"""``bench report``: render finished runs."""
+"""``bench report``: render runs, finished or at work."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bench.api.results import read_table
 from bench.core.files import read_toml
 from bench.errors import BenchError, UsageError
 from bench.grid.reports import rendered
+from bench.grid.status import read
 
 LISTS = ("methods", "metrics", "conditions", "tables")
 
@@ -22,7 +23,12 @@ def command(runs: list[str], format: str, out: str | None, layout: str | None = 
     folders = [Path(run) for run in runs]
     for folder in folders:
         if not (folder / "results.parquet").is_file() and not (folder / "results.csv").is_file():
-            raise UsageError(f"{folder}: no results of a run in this folder")
+            about = (
+                f"its run has measured nothing yet; see bench status {folder}"
+                if read(folder)
+                else "no results of a run in this folder"
+            )
+            raise UsageError(f"{folder}: {about}")
         readable(folder)
     render = plugins.load("reports", format)
     default = folders[0] / {"latex": "tables", "figures": "paper"}.get(format, f"report.{format}")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ PACKAGES = (  # what makes numbers, beside what plugins name
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run knows of itself at its end."""
+    """What a run knows of itself, at its end or by now."""
 
     command: str
     started: str
@@ -42,7 +43,10 @@ class Facts:
     measured: dict[str, dict[str, Any]]  # method's folder -> metric -> what no other run repeats
     failed: dict[str, str]  # cell -> reason
     unavailable: dict[str, str]  # metric -> reason
-    notes: list[str] = dataclasses.field(default_factory=list)  # of single cells
+    notes: list[str]  # of single cells
+    rows: list[dict[str, Any]]  # of results
+    entries: dict[str, list[str]]  # of the store, that its numbers come from: kind -> keys
+    pending: list[str]  # what is still to come
 
     @property
     def failures(self) -> list[dict[str, str]]:
@@ -96,7 +100,9 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "conditions": list(facts.plan.conditions),
         "metrics": [m.label for m in facts.plan.measures],
         "failed": facts.failures,
+        "pending": facts.pending,
         "unavailable": facts.unavailable,
+        "entries": facts.entries,
         "notes": [*plugins.catalogue().problems, *training_notes(facts), *facts.notes],
     }
 
@@ -168,6 +174,7 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
+@cache
 def git_commit() -> str | None:
     """The commit of the harness's own checkout, with + where it has changes; None for an installed package."""
     try:

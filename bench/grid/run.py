@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,12 @@ from typing import Any
 
 import torch
 
-from bench import __version__, plugins, weights
-from bench.api.results import write_table
+from bench import weights
 from bench.core.device import resolve_device, resolve_precision
-from bench.core.files import copy, folder_name, prepare_folder, write_json
-from bench.core.hashing import content_hash, key_of
+from bench.core.files import copy, folder_name, prepare_folder
 from bench.core.locks import held
 from bench.core.store import Store, root_of
-from bench.errors import CellFailed, MissingWeights
+from bench.errors import BenchError, CellFailed, MissingWeights
 from bench.faces.faceset import FaceSet
 from bench.faces.read import load
 from bench.grid import plan
@@ -32,14 +31,13 @@ from bench.grid.failures import outcome
 from bench.grid.files import TUNED, read_faces, restored_apart, save_model, show_weights
 from bench.grid.inference import for_training
 from bench.grid.pictures import show_faces, sweep
+from bench.grid.publish import Meanwhile, publish
 from bench.grid.reasons import Reasons
 from bench.grid.recipe import Plan, Recipe
-from bench.grid.record import Facts, identity, record, sealed, up_to_date
+from bench.grid.record import Facts
 from bench.grid.reopen import added
-from bench.grid.reports import rendered
 from bench.grid.settings import CHECKPOINT_EVERY, Settings
-from bench.grid.tasks import Executor, Task, graph, in_order, shown_degradations
-from bench.training.loop import fit
+from bench.grid.tasks import Executor, Task, graph, in_order, pending, shown_degradations, soonest
 from bench.training.settings import TrainSettings
 
 
@@ -78,6 +76,9 @@ class Run:
         self.cells = Cells(self.artefacts, self.out, self.attempt)
         self.training: dict[str, dict[str, Any]] = {}  # recipe key -> training.json
         self.rows: dict[str, list[dict[str, Any]]] = {}  # task -> its rows of results
+        self.tasks: list[Task] = []
+        self.collected: set[str] = set()  # names of the tasks whose results are here
+        self.meanwhile = Meanwhile(self.out, self.artefacts, self.facts)
         self.shown: set[str] = set()  # conditions whose LR is under images/
 
     def go(self, work: Executor = in_order) -> int:
@@ -90,13 +91,17 @@ class Run:
         """Train, measure, report."""
         self.remember()
         self.check_weights()
-        tasks = graph(self.artefacts)
-        work(self, tasks)
+        self.tasks = graph(self.artefacts)
+        try:
+            work(self, soonest(self.tasks))
+        except BaseException:
+            with contextlib.suppress(BenchError):  # such as a full disk, which is said already
+                self.meanwhile.write(now=True)
+            raise
         self.show_truth()
-        rows = [row for task in tasks for row in self.rows.get(task.name, [])]
-        for recipe in self.artefacts.tuned():  # known only now that their methods have trained
-            rows += self.cells.degradation_rows(recipe.label, recipe)
-        self.write(rows)
+        tuned = self.artefacts.tuned()  # known only now that their methods have trained
+        more = [row for recipe in tuned for row in self.cells.degradation_rows(recipe.label, recipe)]
+        self.say(publish(self.out, self.facts(more), bool(self.artefacts.computed)))
         for line in self.reasons.lines():
             self.say(f"computed again: {line}")
         self.reasons.save()
@@ -154,6 +159,8 @@ class Run:
                 self.rows[task.name] = self.measure(task)
             if task.kind == "score":
                 self.show(self.plan.methods[task.index], task.condition)
+        self.collected.add(task.name)
+        self.meanwhile.note()
 
     def make_lr(self, task: Task) -> None:
         """The LR faces of a condition; where that fails, every cell that needs them says why."""
@@ -173,6 +180,17 @@ class Run:
         if task.kind == "method":
             return self.cells.method_rows(self.plan.methods[task.index])
         return self.cells.degradation_rows(task.condition, shown_degradations(self.plan)[task.condition, task.seed])
+
+    def facts(self, more: Sequence[dict[str, Any]] = ()) -> Facts:
+        """What is known of the run by now; ``more``: rows of no task."""
+        return Facts(
+            command=self.command, started=self.started, begin=self.begin, settings=self.settings, device=self.device,
+            plan=self.plan, data=self.data, tested={"hr": self.artefacts.hr_test, "lr": self.artefacts.lr_test},
+            training=self.training, measured=self.cells.measured, failed=self.failed,
+            unavailable=self.cells.unavailable, notes=self.cells.notes, entries=self.entries(),
+            rows=[*(row for task in self.tasks for row in self.rows.get(task.name, [])), *more],
+            pending=pending([t for t in self.tasks if t.name not in self.collected and t.cell not in self.failed], self.plan),
+        )  # fmt: skip
 
     def entries(self) -> dict[str, list[str]]:
         """What of the store this run's numbers come from: kind -> keys."""
@@ -225,6 +243,9 @@ class Run:
 
     def make_weights(self, recipe: Recipe, folder: Path) -> None:
         """Train, going on from the checkpoint of an earlier try."""
+        from bench.training.loop import fit  # seconds that a run without trainings has for itself
+
+        self.meanwhile.write(now=True)
         s, base = self.settings, recipe.degradation
         if reason := self.reasons.why(f"train {recipe.unique}"):
             self.say(f"training again: {recipe.unique}: {reason}")
@@ -258,7 +279,8 @@ class Run:
         if folder is None:
             return
         lr = self.artefacts.lr_of(self.artefacts.condition(condition, method))
-        names = [name for name in lr.names if name not in restored_apart(folder).failed]
+        apart = restored_apart(folder).failed
+        names = [name for name in lr.names if name not in apart]
         show_faces(read_faces(folder, names), root / self.cells.place(method, condition), self.out)
         if condition not in self.shown:
             self.shown.add(condition)
@@ -271,40 +293,3 @@ class Run:
             name: image for faces in reversed(shown) for name, image in zip(faces.names, faces.images(), strict=True)
         }
         show_faces(FaceSet.of([*images.values()], [*images]), self.out / "images" / "hr", self.out)
-
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        """The results table, run.json and the reports; nothing is rendered again where nothing changed."""
-        facts = Facts(
-            command=self.command, started=self.started, begin=self.begin, settings=self.settings, device=self.device,
-            plan=self.plan, data=self.data, tested={"hr": self.artefacts.hr_test, "lr": self.artefacts.lr_test},
-            training=self.training, measured=self.cells.measured, failed=self.failed,
-            unavailable=self.cells.unavailable, notes=self.cells.notes,
-        )  # fmt: skip
-        key = key_of(rows, facts.failures, __version__, _report_code(), identity(facts))
-        file = self.out / "run.json"
-        if not self.artefacts.computed and up_to_date(file, key):
-            self.say(f"nothing to compute; {self.out / 'report.html'} is up to date")
-            return
-        file.unlink(missing_ok=True)  # complete only once the reports are there
-        write_table(self.out, rows)
-        values = {**record(facts, key), "entries": self.entries()}
-        write_json(file, {**values, "key": ""})
-        for old in (self.out / "report.html", *(self.out / "tables").glob("*")):
-            if old.is_symlink():  # it could lead out of the folder
-                old.unlink()
-        written = [self.out / name for name in ("results.csv", "results.parquet")]
-        for name in ("html", "latex"):
-            render = plugins.load("reports", name)
-            place = self.out / ("report.html" if name == "html" else "tables")
-            written += rendered(render, [self.out], place)
-        for table in set((self.out / "tables").glob("*.tex")) - set(written):
-            table.unlink()
-        write_json(file, sealed(values, self.out, written))
-        self.say(f"report: {self.out / 'report.html'}")
-
-
-def _report_code() -> str:
-    """A hash of the code and the templates of the reports."""
-    file = plugins.source_file("reports", "html")
-    files = sorted(f for f in file.parent.rglob("*") if f.suffix in (".py", ".j2")) if file else []
-    return key_of([content_hash(f) for f in files])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -105,21 +106,39 @@ def shown_degradations(plan: Plan) -> dict[tuple[str, int], Recipe]:
     return {**known, **{(r.label, r.seed): r for r in plan.trained if r.kind == "degradations"}}
 
 
+def soonest(tasks: list[Task]) -> list[Task]:
+    """The same tasks, each after those that it needs, so that results come early: those of a model before the next training."""
+    waits: dict[str, int] = {}  # task -> number of the last training that it waits for; -1: for none
+    for index, task in enumerate(tasks):
+        waits[task.name] = index if task.kind == "train" else max((waits[name] for name in task.needs), default=-1)
+    return sorted(tasks, key=lambda task: waits[task.name])
+
+
+def pending(tasks: Iterable[Task], plan: Plan) -> list[str]:
+    """What of these tasks gives results, as a reader of the results names it."""
+    about = {measure.metric.about for measure in plan.measures}
+    shown = {"train": True, "score": "sr" in about, "method": "method" in about, "degradation": "lr" in about}
+    return [f"{task.cell} itself" if task.kind == "method" else task.cell for task in tasks if shown.get(task.kind)]
+
+
 def in_order(run: Any, tasks: list[Task]) -> None:
     """Here, one after the other: the executor of a run that names no other."""
     status = Status(run.out, run.command, len(tasks))
-    measured = [task for task in tasks if task.kind != "train"]
-    bar = None
+    measured = sum(task.kind != "train" for task in tasks)
+    bar, done = None, 0
     try:
         for task in tasks:
-            if bar is None and task.kind != "train":
-                bar = Progress("measure", len(measured), quiet=run.settings.quiet, unit="task")
+            if task.kind != "train":
+                bar, done = bar or Progress("measure", measured, done, quiet=run.settings.quiet, unit="task"), done + 1
+            elif bar:  # trainings have a bar of their own
+                bar.close()
+                bar = None
             status.begins(task.name, task.cell)
             run.perform(task)
             run.collect(task)
             status.ends(task.name, task.cell, run.failed.get(task.cell))
             if bar:
-                bar.advance(status.value["done"] - len(tasks) + len(measured))
+                bar.advance(done)
         status.closes("measured")
     finally:
         if bar:
