@@ -89,7 +89,7 @@ def features(folder: Path, options: argparse.Namespace) -> None:
         cache: dict = {}
 
         def ours(compiled=compiled, cache=cache):
-            given = Outputs(sr=folder_of_images(str(faces)).images(), names=[f.name for f in files], cache=cache)
+            given = Outputs(sr=folder_of_images(str(faces))[0], names=[f.name for f in files], cache=cache)
             cache.pop(("inception sr", 2048), None)
             return inception.of_outputs(given, compiled=compiled)
 
@@ -158,14 +158,14 @@ def scoring(folder: Path, options: argparse.Namespace) -> None:
         return forward
 
     begin = time.perf_counter()
-    seconds, truth = timed(lambda: folder_of_images(str(hr)).images())
+    seconds, truth = timed(lambda: list(folder_of_images(str(hr))[0]))
     spent["reading files"] += seconds
     cache: dict = {}
     with patch.object(inception, "network", timed_network):
         for method in methods:
-            seconds, faces = timed(lambda m=method: folder_of_images(str(m)))
+            seconds, (faces, names) = timed(lambda m=method: folder_of_images(str(m)))
             spent["reading files"] += seconds
-            given = Outputs(sr=faces.images(), names=faces.names, hr=truth, reference_hr=truth, cache=cache)
+            given = Outputs(sr=faces, names=names, hr=truth, reference_hr=truth, cache=cache)
             for metric in (Psnr(), Ssim(), Swd(), Fid(), Kid()):
                 before = spent["network"]
                 seconds, _ = timed(lambda m=metric, g=given: m.score(g))
