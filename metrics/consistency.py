@@ -24,17 +24,32 @@ class Consistency(bench.Metric):
 
     Extras: ``to_clean`` (distance to the output for the undegraded LR), ``sensitivity`` (over the distance between the
     inputs), ``area`` (mean of the curve of ``to_clean`` over severity), ``relative`` (over the distance between
-    different faces), ``psnr`` and ``psnr_to_clean`` (the same distances in dB) and the curve itself: ``level0`` ..., at
+    different faces), ``response`` (of the output to a change towards another face over that to degradation, each per change
+    of the input, the same size), ``lr_psnr`` (of the downsampled output against the input, dB) and ``lr_floor`` (of a copy
+    of the input at half its resolution), ``psnr`` and ``psnr_to_clean`` (the same
+    distances in dB) and the curve itself: ``level0`` ..., at
     the input distances ``level0_input`` .... A method that answers every face with one picture is no candidate:
-    Unavailable. The first ``pictures`` faces make the robustness figure (Goswami 2020, section 4).
+    Unavailable; one that explains less of its input than the half-resolution copy does is never the best (``guard``),
+    however consistent: it ignores what it is given. The first ``pictures`` faces
+    make the robustness figure (Goswami 2020, section 4).
     """
 
     title = "Consistency"
     decimals = 2
     table = "consistency"
-    parts = {"": "between", "psnr": "PSNR", "psnr_to_clean": "PSNR to clean"}
-    part_decimals = {"sensitivity": 3, "relative": 3}
-    headlines: ClassVar[tuple[str, ...]] = ("", "relative")
+    parts = {
+        "": "between",
+        "psnr": "PSNR",
+        "psnr_to_clean": "PSNR to clean",
+        "lr_psnr": "LR-PSNR",
+        "lr_floor": "its floor",
+    }
+    part_decimals = {"sensitivity": 3, "relative": 3, "response": 3, "lr_psnr": 2, "lr_floor": 2}
+    headlines: ClassVar[tuple[str, ...]] = ("", "relative", "response")
+    guard: ClassVar[tuple[str, ...]] = (
+        "lr_psnr",
+        "lr_floor",
+    )  # below the second's, the first's method is never the best
     needs = ("lr", "upscale", "degrade")
     Params = Params  # type: ignore[assignment]
     unit = "RMS difference (0-255, RGB)"
@@ -63,8 +78,11 @@ class Consistency(bench.Metric):
         apart, squares, inputs, drifts = (np.full(len(outputs.names), np.nan) for _ in range(4))
         curve: list[Tensor] = []  # (L, 2, B): input and output distance to the clean LR and its output
         faces: list[Tensor] = []
+        heard: list[Tensor] = []  # (6, B), see listening
         pictures: list[Picture] = []
-        for indices, clean, versions in versions_of(outputs, p):
+        made = versions_of(outputs, p)
+        others = partners(outputs.names, made)
+        for indices, clean, versions in made:
             given = list(versions.flatten(0, 1))
             outs = [outputs.upscale(v).clamp(0, 1) for v in given]
             answer = outputs.upscale(clean).clamp(0, 1)
@@ -78,6 +96,9 @@ class Consistency(bench.Metric):
             ends = [torch.stack([rms(v, clean) for v in given]),
                     torch.stack([distance(s, reference) for s in seen])]  # fmt: skip
             curve.append(torch.stack([e.unflatten(0, versions.shape[:2]).mean(1) for e in ends], 1))
+            heard.append(
+                listening(outputs.upscale, look, distance, clean, answer, others[indices[0]], curve[-1].mean(0))
+            )
             shown = [row for row, index in enumerate(indices) if index < self.pictures]
             pictures += robustness(outputs, p, indices, shown, (clean, versions), (answer, outs))
         if not np.nansum(inputs):
@@ -99,9 +120,13 @@ class Consistency(bench.Metric):
         }
         if count > 1:
             extra["relative"] = value / between(look(batch), distance)
+        changed, moved, degraded_in, degraded_out, error, coarse = torch.cat(heard, 1).double().cpu().numpy()
+        extra |= {"lr_psnr": decibels(error.mean()), "lr_floor": decibels(coarse.mean())}
+        if changed.sum() and degraded_out.sum():
+            extra["response"] = float(moved.sum() / changed.sum() / (degraded_out.sum() / degraded_in.sum()))
         for level, (x, y) in enumerate(zip(levels_in, levels_out, strict=True)):
             extra |= {f"level{level}": float(y), f"level{level}_input": float(x)}
-        higher = dict.fromkeys(("psnr", "psnr_to_clean"), "higher")
+        higher = dict.fromkeys(("psnr", "psnr_to_clean", "response", "lr_psnr", "lr_floor"), "higher")
         return bench.Score(value, per_image=apart, n=count, extra=extra, directions=higher, pictures=pictures)
 
 
@@ -145,6 +170,35 @@ class ConsistencyIdentity(Consistency):
     def load(self, outputs: bench.Outputs) -> tuple[Look, Distance]:
         model = outputs.keep("arcface", lambda: arcface().to(outputs.device))
         return (lambda images: embed(model, images)), (lambda a, b: 1 - (a * b).sum(1))
+
+
+def partners(names: list[str], made: list[tuple[list[int], Tensor, Tensor]]) -> dict[int, Tensor]:
+    """By a batch's first index: for each of its faces the next one by name, of the same size; itself where it is alone."""
+    clean = {index: face for indices, batch, _ in made for index, face in zip(indices, batch, strict=True)}
+    groups: dict[Any, list[int]] = {}
+    for index in sorted(clean, key=lambda i: names[i]):
+        groups.setdefault(clean[index].shape, []).append(index)
+    after = {i: g[(k + 1) % len(g)] for g in groups.values() for k, i in enumerate(g)}
+    return {indices[0]: torch.stack([clean[after[i]] for i in indices]) for indices, _, _ in made}
+
+
+def listening(
+    upscale: Look, look: Look, distance: Distance, clean: Tensor, answer: Tensor, others: Tensor, degraded: Tensor
+) -> Tensor:
+    """(6, B): does the output follow its input?
+
+    Changes of input and output towards the ``others``, as large as the degradation's; these (``degraded``, (2, B)); squared
+    errors of the downsampled output and of the input at half resolution.
+    """
+    towards = others - clean
+    size = rms(towards, torch.zeros_like(towards))
+    share = (degraded[0] / size.clamp(min=1e-6)).clamp(max=1)
+    other = clean + towards * share[:, None, None, None]
+    moved = distance(look(upscale(other).clamp(0, 1)), look(answer))
+    side = clean.shape[-2:]
+    coarse = resize(resize(clean, (max(1, side[0] // 2), max(1, side[1] // 2))), tuple(side)).clamp(0, 1)
+    errors = (rms(resize(answer, tuple(side)).clamp(0, 1), clean).square(), rms(coarse, clean).square())
+    return torch.stack([rms(other, clean), moved, degraded[0], degraded[1], *errors])
 
 
 def robustness(

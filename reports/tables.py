@@ -291,7 +291,8 @@ def _table(
     for index, column in enumerate(columns.values()):
         cells_ = [row.cells[index] for row in table.rows]
         table.columns.append(compared(column, cells_))
-        if not table.columns[-1].apart:
+        name, _, part = split(column.metric)
+        if not table.columns[-1].apart and part not in facts("metrics", name).get("guard", ())[1:]:
             rank([c for c in cells_ if c.sound], column.direction)
     if any(m in floors for m in columns):
         cells_ = [floors.get(m, Cell("", status="missing")) for m in columns]

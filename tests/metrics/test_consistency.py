@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from bench.methods.interpolation import Bicubic
 from bench.metrics.consistency import Consistency, ConsistencyIdentity, ConsistencyLpips, area
 from bench.metrics.versions import levels
+from bench.reports import tables
 from degraded import outputs, smoothed
+from made_reports import row
 
 from bench.core.image import upsample
 from bench.core.spec import override, parse
@@ -52,7 +54,7 @@ def test_constructed_methods_come_out_in_the_order_they_must():
         assert values == sorted(values) and values[0] < 0.7 * values[1] < 0.5 * values[2], part
     assert scores["denoising"].value < scores["bicubic"].value < scores["amplifying"].value
     assert scores["denoising"].extra["psnr"] > scores["bicubic"].extra["psnr"] > scores["amplifying"].extra["psnr"]
-    assert scores["bicubic"].directions == {"psnr": "higher", "psnr_to_clean": "higher"}
+    assert set(scores["bicubic"].directions) == {"psnr", "psnr_to_clean", "response", "lr_psnr", "lr_floor"}
     assert scores["fading"].value < scores["denoising"].value
     assert scores["fading"].extra["relative"] == pytest.approx(scores["bicubic"].extra["relative"], rel=0.02)
 
@@ -60,6 +62,63 @@ def test_constructed_methods_come_out_in_the_order_they_must():
 def test_a_constant_output_is_not_rewarded():
     with pytest.raises(Unavailable, match="one picture"):
         metric().score(outputs(constant))
+
+
+def cheats(given):
+    """Methods that are consistent because they ignore what they are given."""
+    known = torch.from_numpy(np.stack(given.hr)).float() / 255
+    small = torch.from_numpy(np.stack(given.lr)).float() / 255
+
+    def two_faces(lr):
+        return known[(lr.mean((1, 2, 3)) > float(small.mean())).long()]
+
+    def look_up(lr):  # the nearest face but the face itself, as a training face would be
+        apart = (lr[:, None] - small).square().mean((2, 3, 4))
+        return known[apart.topk(2, largest=False).indices[:, 1]]
+
+    def mean_tint(lr):
+        return (known.mean(0) + (lr - small.mean(0)).mean((2, 3), keepdim=True)).clamp(0, 1)
+
+    def blur(lr):
+        return upsample(F.avg_pool2d(lr, 4), 16)
+
+    return {f.__name__: f for f in (two_faces, look_up, mean_tint, blur)}
+
+
+def detailed(**more):
+    """Faces with detail at the LR's own resolution, which real ones have and smooth pictures lack."""
+    given = outputs(bicubic)
+    rng = np.random.default_rng(5)
+    lr = [(x + rng.normal(0, 12, x.shape)).clip(0, 255).astype(np.uint8) for x in given.lr]
+    return outputs(**{"lr": lr, "upscale": bicubic, **more})
+
+
+def test_what_ignores_its_input_is_never_the_best():
+    given = detailed()
+    honest = {f.__name__: metric().score(detailed(upscale=f)) for f in (bicubic, nearest)}
+    false = {name: metric().score(detailed(upscale=f)) for name, f in cheats(given).items()}
+    rows = []
+    for name, score in {**honest, **false}.items():
+        parts = {"": score.value, **score.extra}
+        rows += [row(name, "real", f"consistency{k and '.' + k}", v, direction="lower", faces="", run="", scale="4")
+                 for k, v in parts.items()]  # fmt: skip
+    for score in honest.values():
+        assert score.extra["lr_psnr"] > score.extra["lr_floor"]
+    for name, score in false.items():
+        assert score.extra["lr_psnr"] < score.extra["lr_floor"], name
+    assert min(false.values(), key=lambda s: s.value).value < honest["bicubic"].value, (
+        "else there were nothing to guard"
+    )
+    for table in tables.build(rows):
+        best = {r.label for r in table.rows for c in r.cells if c.rank}
+        assert best and best <= set(honest), best
+        assert "Never best in consistency" in table.remark
+
+
+def test_the_response_is_that_to_a_face_over_that_to_degradation():
+    """A method that passes both on alike has 1; one that hears the degradation half as loud has 2."""
+    assert metric().score(outputs(nearest)).extra["response"] == pytest.approx(1, rel=1e-3)
+    assert metric().score(outputs(denoising)).extra["response"] > 1.5
 
 
 def test_a_method_that_copies_pixels_passes_everything_on():
