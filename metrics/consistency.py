@@ -13,7 +13,7 @@ from bench.core.image import resize, to_uint8
 from bench.kit.features import LpipsLoss
 
 from .arcface import arcface, embed
-from .versions import Distance, Params, levels, pairwise, versions_of
+from .versions import Distance, Params, decibels, explained, levels, pairwise, rms, unexplained, versions_of
 
 Look = Callable[[Tensor], Tensor]
 SAME = 1.0  # grey levels: outputs of different faces that lie nearer than this are one and the same picture
@@ -25,13 +25,13 @@ class Consistency(bench.Metric):
     Extras: ``to_clean`` (distance to the output for the undegraded LR), ``sensitivity`` (over the distance between the
     inputs), ``area`` (mean of the curve of ``to_clean`` over severity), ``relative`` (over the distance between
     different faces), ``response`` (of the output to a change towards another face over that to degradation, each per change
-    of the input, the same size), ``lr_psnr`` (of the downsampled output against the input, dB) and ``lr_floor`` (of a copy
-    of the input at half its resolution), ``psnr`` and ``psnr_to_clean`` (the same
-    distances in dB) and the curve itself: ``level0`` ..., at
-    the input distances ``level0_input`` .... A method that answers every face with one picture is no candidate:
-    Unavailable; one that explains less of its input than the half-resolution copy does is never the best (``guard``),
-    however consistent: it ignores what it is given. The first ``pictures`` faces
-    make the robustness figure (Goswami 2020, section 4).
+    of the input, the same size), ``lr_psnr`` (of the downsampled output against the input, dB) and ``lr_floor`` (what a
+    copy of the input at half its resolution has, and 1 dB), ``psnr`` and ``psnr_to_clean`` (the same
+    distances in dB) and the curve itself: ``level0`` ..., at the input distances ``level0_input`` ....
+
+    A method that answers every face with one picture is no candidate: Unavailable. One whose output explains less of its
+    input than a copy at half the resolution would is never the best (``guard``), however consistent: it ignores what it
+    is given. The first ``pictures`` faces make the robustness figure (Goswami 2020, section 4).
     """
 
     title = "Consistency"
@@ -46,10 +46,7 @@ class Consistency(bench.Metric):
     }
     part_decimals = {"sensitivity": 3, "relative": 3, "response": 3, "lr_psnr": 2, "lr_floor": 2}
     headlines: ClassVar[tuple[str, ...]] = ("", "relative", "response")
-    guard: ClassVar[tuple[str, ...]] = (
-        "lr_psnr",
-        "lr_floor",
-    )  # below the second's, the first's method is never the best
+    guard: ClassVar[tuple[str, ...]] = ("lr_psnr", "lr_floor")  # see versions.GUARD: reports read it here
     needs = ("lr", "upscale", "degrade")
     Params = Params  # type: ignore[assignment]
     unit = "RMS difference (0-255, RGB)"
@@ -121,7 +118,7 @@ class Consistency(bench.Metric):
         if count > 1:
             extra["relative"] = value / between(look(batch), distance)
         changed, moved, degraded_in, degraded_out, error, coarse = torch.cat(heard, 1).double().cpu().numpy()
-        extra |= {"lr_psnr": decibels(error.mean()), "lr_floor": decibels(coarse.mean())}
+        extra |= explained(error.mean(), coarse.mean())
         if changed.sum() and degraded_out.sum():
             extra["response"] = float(moved.sum() / changed.sum() / (degraded_out.sum() / degraded_in.sum()))
         for level, (x, y) in enumerate(zip(levels_in, levels_out, strict=True)):
@@ -195,10 +192,7 @@ def listening(
     share = (degraded[0] / size.clamp(min=1e-6)).clamp(max=1)
     other = clean + towards * share[:, None, None, None]
     moved = distance(look(upscale(other).clamp(0, 1)), look(answer))
-    side = clean.shape[-2:]
-    coarse = resize(resize(clean, (max(1, side[0] // 2), max(1, side[1] // 2))), tuple(side)).clamp(0, 1)
-    errors = (rms(resize(answer, tuple(side)).clamp(0, 1), clean).square(), rms(coarse, clean).square())
-    return torch.stack([rms(other, clean), moved, degraded[0], degraded[1], *errors])
+    return torch.stack([rms(other, clean), moved, degraded[0], degraded[1], *unexplained(clean, answer)])
 
 
 def robustness(
@@ -227,17 +221,6 @@ def robustness(
 
 
 # ---------------------------------------------------------------- distances
-
-
-def rms(a: Tensor, b: Tensor) -> Tensor:
-    """(B, C, H, W) twice -> (B,): root mean square difference in grey levels."""
-    return 255 * (a - b).square().mean((1, 2, 3)).sqrt()
-
-
-def decibels(mean_square: Any) -> float:
-    """PSNR of a mean squared difference of grey levels; infinite for equal pictures."""
-    with np.errstate(divide="ignore"):
-        return float(10 * np.log10(255**2 / np.float64(mean_square)))
 
 
 def between(faces: Tensor, distance: Distance) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import bench
 
 from . import versions as made
 from .consistency import between
-from .versions import versions_of
+from .versions import GUARD, explained, unexplained, versions_of
 
 SAME = 1e-6  # of the features' mean square: those of different faces that lie nearer than this are one and the same
 PAPER = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCVW 2020"
@@ -35,12 +36,15 @@ class Smoothness(bench.Metric):
     height, over 1 - alpha, of the curve of the distance of h from h(x), over that between different faces. Extras:
     ``end`` (its end, at alpha = 0), ``sinkhorn`` and ``sinkhorn_end`` (the same with the debiased Sinkhorn divergence of
     the features as clouds of positions, eq. 10) and the curves: ``level0`` ... , ``level0_sinkhorn`` ... at
-    ``level0_input`` = 1 - alpha ....
+    ``level0_input`` = 1 - alpha .... ``lr_psnr`` and its floor say whether the output follows the input: features of a
+    method that ignores what it is given move little, and are never the best (see consistency).
     """
 
     table = "smoothness"
     libraries = ("geomloss",)
-    parts = {"": "moved"}
+    parts = {"": "moved", "lr_psnr": "LR-PSNR", "lr_floor": "its floor"}
+    part_decimals = {"lr_psnr": 2, "lr_floor": 2}
+    guard: ClassVar[tuple[str, ...]] = ("lr_psnr", "lr_floor")  # as consistency's
     needs = ("lr", "features", "degrade")
     paper = PAPER
     Params = Params  # type: ignore[assignment]
@@ -64,6 +68,7 @@ class Smoothness(bench.Metric):
         alphas = np.array([1.0, *p.alphas])
         # kind of distance, alpha, face
         moved = np.full((2, len(alphas), len(outputs.names)), np.nan)
+        errors: list[torch.Tensor] = []  # (2, B)
         for indices, clean, ((*versions,),) in versions_of(outputs, given):
             if len(indices) < 2:
                 continue  # no other face of this size to compare with
@@ -74,6 +79,8 @@ class Smoothness(bench.Metric):
                     raise bench.Unavailable("the features of different faces are the same")
                 drifts = torch.stack([torch.stack([distance(look(x), h) for x in row]).mean(0) for row in inputs])
                 moved[kind][:, indices] = drifts.double().cpu().numpy() / apart
+            if outputs.upscale:
+                errors.append(torch.stack(unexplained(clean, outputs.upscale(clean))))
         used = np.isfinite(moved[0, 0])
         if not used.any():
             raise bench.Unavailable("needs at least two faces of one size")
@@ -91,7 +98,11 @@ class Smoothness(bench.Metric):
                 f"level{level}_input": float(1 - alpha),
                 f"level{level}_sinkhorn": float(s),
             }
-        return bench.Score(float(heights[0, used].mean()), per_image=heights[0], n=int(used.sum()), extra=extra)
+        if errors:
+            extra |= explained(*torch.cat(errors, 1).double().mean(1).cpu().numpy())
+        higher = dict.fromkeys(GUARD, "higher")
+        value = float(heights[0, used].mean())
+        return bench.Score(value, per_image=heights[0], n=int(used.sum()), extra=extra, directions=higher)
 
     def kinds(self, outputs: bench.Outputs, clean: Tensor) -> list[tuple[Callable, Callable]]:
         """What is compared of LR images, and how: features by their RMS distance, clouds by the Sinkhorn divergence."""

@@ -11,10 +11,15 @@ import torch
 from torch import Tensor
 
 import bench
-from bench.core.image import downsample
+from bench.core.image import downsample, resize
 from bench.core.spec import Spec, parse
 
 Distance = Callable[[Tensor, Tensor], Tensor]
+GUARD = (
+    "lr_psnr",
+    "lr_floor",
+)  # extras: a method whose first is below its second ignores its input and is never the best
+MARGIN = 1.0  # dB: by so much a method must explain more than a copy at half the resolution
 
 
 @dataclass(frozen=True)
@@ -79,3 +84,30 @@ def pairwise(versions: list[Tensor], distance: Distance) -> np.ndarray:
     pairs = [distance(a, b) for i, a in enumerate(versions) for b in versions[:i]]
     mean = torch.stack(pairs).mean(0) if pairs else torch.zeros(len(versions[0]))
     return mean.double().cpu().numpy()
+
+
+# ---------------------------------------------------------------- does the output follow its input?
+
+
+def rms(a: Tensor, b: Tensor) -> Tensor:
+    """(B, C, H, W) twice -> (B,): root mean square difference in grey levels."""
+    return 255 * (a - b).square().mean((1, 2, 3)).sqrt()
+
+
+def unexplained(clean: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:
+    """LR (B, 3, h, w) and the outputs for it -> (B,) twice: squared error of the output, downsampled, against the LR; and
+    that of a copy of the LR at half its resolution."""
+    height, width = clean.shape[-2:]
+    coarse = resize(resize(clean, (max(1, height // 2), max(1, width // 2))), (height, width))
+    return tuple(rms(x.clamp(0, 1), clean).square() for x in (resize(answer, (height, width)), coarse))  # type: ignore[return-value]
+
+
+def explained(error: Any, coarse: Any) -> dict[str, float]:
+    """The extras of ``GUARD``, dB, of these mean squared errors."""
+    return dict(zip(GUARD, (decibels(error), decibels(coarse) + MARGIN), strict=True))
+
+
+def decibels(mean_square: Any) -> float:
+    """PSNR of a mean squared difference of grey levels; infinite for equal pictures."""
+    with np.errstate(divide="ignore"):
+        return float(10 * np.log10(255**2 / np.float64(mean_square)))

@@ -329,7 +329,8 @@ def remarks(table: Table) -> list[str]:
             said.append(f"Not marked, since the values are {words}: {', '.join(titles)}.")
     if unfit := [r.label for r in table.rows if any(not c.sound and c.value is not None for c in r.cells)]:
         said.append(
-            f"Never best in consistency, since LR-PSNR is below that of half-resolution copies: {', '.join(unfit)}."
+            "Never best in consistency or smoothness, since their outputs explain less of the LR than copies at half its "
+            f"resolution do (LR-PSNR below its floor): {', '.join(unfit)}."
         )
     if any(r.kind == FLOOR for r in table.rows):
         said.append(

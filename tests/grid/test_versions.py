@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from bench.degradations.conditions import Noise
-from conftest import smooth_images
+from smooth import smooth_images
 from torch import nn
 
 import bench

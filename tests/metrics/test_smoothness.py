@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bench.core.spec import override
 from bench.errors import Unavailable
+from bench.plugins import facts
 
 
 def score(features, **options):
@@ -67,6 +68,20 @@ def test_features_that_say_nothing_of_the_face_are_not_rewarded():
         score(lambda lr: torch.ones_like(lr))
     with pytest.raises(Unavailable, match="exposes no features"):
         score(lambda lr: None)
+
+
+def test_features_of_a_method_that_ignores_its_input_are_told_apart():
+    """Two values of features move little; the output, one of two pictures, does not explain the LR."""
+
+    def two(lr):
+        return (lr.mean((1, 2, 3), keepdim=True) > 0.5).float().expand(-1, 3, 64, 64)
+
+    def extra(upscale):
+        return Smoothness().score(outputs(upscale, features=lambda lr: lr)).extra
+
+    deaf, honest = extra(two), extra(lambda lr: F.interpolate(lr, scale_factor=4))
+    assert deaf["lr_psnr"] < deaf["lr_floor"] == honest["lr_floor"] < honest["lr_psnr"]
+    assert facts("metrics", "smoothness")["guard"] == ("lr_psnr", "lr_floor"), "what reports read"
 
 
 def test_versions_may_be_made_on_the_way_from_hr():
