@@ -28,6 +28,8 @@ def bench_metrics():
         "piqe": (f"{__name__}.naturalness:Piqe", "distortion of active blocks; no weights"),
         "nrqm": (f"{__name__}.naturalness:Nrqm", "Ma's score of super-resolution, 0-10; slow"),
         "pi": (f"{__name__}.naturalness:Pi", "perceptual index of niqe and nrqm; faces of 104 px and more"),
+        # any of pyiqa's, with or without the ground truth
+        "pyiqa": (f"{__name__}.by_name:Pyiqa", "any of pyiqa's metrics by its name there: pyiqa[metric=maniqa]"),
         # distribution: needs reference faces
         "fid": (f"{__name__}.distribution:Fid", "Frechet Inception distance to the HR training faces"),
         "kid": (f"{__name__}.distribution:Kid", "kernel Inception distance, unbiased for few images"),

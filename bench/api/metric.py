@@ -92,6 +92,7 @@ class Metric:
     needs: ClassVar[tuple[str, ...]] = ()  # fields of Outputs without which it is not measured
     about: ClassVar[str] = "sr"  # sr: restored faces; lr: a degradation's LR; method: the method itself
     default: ClassVar[bool] = True  # among the metrics of a run that names none
+    in_all: ClassVar[bool] = True  # part of `all`; False for a metric that cannot run without options
     pretrained: ClassVar[dict[str, str]] = {}  # files (`bench weights list`) and the option that needs each; "": always
     libraries: ClassVar[
         tuple[str, ...]

@@ -46,9 +46,9 @@ def facts(text: str, preset: str) -> dict[str, Any]:
         metric = cls(params)
         return {
             **found,
-            "direction": cls.direction,
-            "needs": list(cls.needs),
-            "weights": list(metric.required_weights()),
+            "direction": metric.direction,
+            "needs": list(metric.needs),
+            **weights_of(metric),
         }
     scale = resolve.scale_of(cls, spec)
     found |= {
@@ -67,6 +67,14 @@ def facts(text: str, preset: str) -> dict[str, Any]:
     except BenchError as error:  # needs a file that was not given
         found["note"] = str(error)
     return found
+
+
+def weights_of(metric: Any) -> dict[str, Any]:
+    """The files that it needs; where they are not known before they are here, the command that gets them."""
+    try:
+        return {"weights": list(metric.required_weights())}
+    except BenchError as error:
+        return {"weights": [], "note": str(error)}
 
 
 def described(params: Any, prefix: str = "") -> list[dict[str, Any]]:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from bench import plugins
 from bench.errors import BenchError, Unreachable, UsageError
+from bench.weights import pyiqa
 from bench.weights.add import add
-from bench.weights.fetch import fetch
+from bench.weights.fetch import fetch, obtain
 from bench.weights.files import check, find, manifest, path, store
 
 
@@ -49,21 +50,55 @@ def command(action: str, names: list[str], as_json: bool = False, **_: object) -
         print("\n".join(add(names)))
         return 0
     for name in names:
-        find(name)  # a wrong name is a usage error, before any work
+        if not metric_of(name):
+            find(name)  # a wrong name is a usage error, before any work
     wanted = names or [w for w in manifest() if action == "fetch" or (store() / find(w).file).is_file()]
     return _fetch_all(wanted) if action == "fetch" else _verify(wanted)
+
+
+def metric_of(name: str) -> str:
+    """The metric of pyiqa's that ``pyiqa:NAME`` stands for, with all its files; empty for a file's name."""
+    metric = name.removeprefix(pyiqa.PREFIX)
+    return metric if metric != name and metric in pyiqa.configurations() else ""
+
+
+def host_of(name: str) -> str:
+    return urlsplit(pyiqa.PYIQA if metric_of(name) else find(name).url).netloc
+
+
+def is_here(name: str) -> bool:
+    return not metric_of(name) and (store() / find(name).file).is_file()
+
+
+def fetched(name: str) -> str:
+    """Fetch a file, or the files that a metric of pyiqa's asks for, one after the other; what was done, in lines."""
+    metric = metric_of(name)
+    if not metric:
+        return fetch(name)
+    from bench.kit.iqa import create, files_of  # brings torch
+
+    create(
+        metric,
+        get=lambda wanted: print(f"{wanted.name}: {store() / wanted.file}, {obtain(wanted, wanted.url)}", flush=True),
+    )
+    files = files_of(metric)
+    return (
+        f"{name}: {len(files)} files are here ({', '.join(f.removeprefix(pyiqa.PREFIX) for f in files)})"
+        if files
+        else (f"{name}: needs no file")
+    )
 
 
 def _fetch_all(names: list[str]) -> int:
     """An unreachable host costs one try: its other files are left out, and all of them where nothing was reached before."""
     failed, lost, reached = 0, set[str](), False
     for name in names:
-        host = urlsplit(find(name).url).netloc
-        if host in lost and not (store() / find(name).file).is_file():
+        host = host_of(name)
+        if host in lost and not is_here(name):
             print(f"bench: {name}: left out, {host} cannot be reached", file=sys.stderr)
             continue
         try:
-            print(fetch(name), flush=True)
+            print(fetched(name), flush=True)
             reached = True
         except Unreachable as error:
             print(f"bench: {error}", file=sys.stderr)
@@ -78,13 +113,22 @@ def _fetch_all(names: list[str]) -> int:
     return int(failed > 0)
 
 
+def files_in(name: str) -> tuple[str, ...]:
+    if not metric_of(name):
+        return (name,)
+    from bench.kit.iqa import files_of  # brings torch
+
+    return files_of(metric_of(name))
+
+
 def _verify(names: list[str]) -> int:
     if not names:
         print(f"nothing to verify in {store()}; bench weights fetch gets the files")
     code = 0
     for name in names:
         try:
-            print(f"{name}: {check(find(name), path(name))}")
+            for file in files_in(name) or print(f"{name}: needs no file") or ():
+                print(f"{file}: {check(find(file), path(file))}")
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             code = 1
@@ -103,4 +147,5 @@ def _table(found: list[dict[str, Any]]) -> str:
             f"{'*' if row['present'] else ' '} {row['name']:<14} {row['purpose']:<41} {size:>7}  {known:<12}  "
             f"{row['licence']:<26}  opens {', '.join(row['opens'])}"
         )
+    lines.append("  pyiqa:NAME     the files of any of pyiqa's metrics, such as pyiqa:maniqa, for pyiqa[metric=NAME]")
     return "\n".join(lines)

@@ -198,8 +198,12 @@ def measures(text: str, preset: str) -> list[Measure]:
         specs = [(Spec(n), text == "all") for n in plugins.names("metrics")]
     for spec, asked in specs:
         cls = plugins.load("metrics", spec.name)
-        if not text and not cls.default:
+        if (not text and not cls.default) or (text in ("", "all") and not cls.in_all):
             continue
+        if not cls.in_all and not spec.options:
+            raise UsageError(
+                f"{spec.name} runs with options alone: {spec.name}[{dataclasses.fields(cls.Params)[0].name}=...]"
+            )
         metric = cls(parameters(cls, spec, preset))
         depends = {
             "name": spec.name, **{f"option {k}": v for k, v in values(metric.params).items()},

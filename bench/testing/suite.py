@@ -40,6 +40,9 @@ def findings(kind: str, name: str) -> Iterator[Finding]:
     """All checks of a plugin by its name, with options in brackets; one finding each, none stops the others."""
     spec = parse(name)
     target = Target(kind, spec, plugins.load(kind, spec.name))
+    if kind == "metrics" and not spec.options and not target.plugin.in_all:
+        yield Finding(str(spec), "is built with its defaults", "skipped", came="runs with options only")
+        return
     try:
         subject = models.Subject.of(target.plugin, spec) if kind in ("methods", "degradations") else target
     except UsageError as error:

@@ -40,7 +40,7 @@ def _receive(url: str, part: Path, label: str) -> str:
     """Append to ``part`` what it lacks, or all of it where the server cannot do parts. Empty, or where it broke off."""
     have = part.stat().st_size
     headers = {"User-Agent": "face-sr-bench", **({"Range": f"bytes={have}-"} if have else {})}
-    with _open(urllib.request.Request(url, headers=headers)) as answer:
+    with asked(urllib.request.Request(url, headers=headers)) as answer:
         resumed = getattr(answer, "status", None) == 206 and _starts(answer.headers.get("Content-Range"), have)
         if not resumed:
             have = 0
@@ -52,7 +52,7 @@ def _receive(url: str, part: Path, label: str) -> str:
     return f"{size} of {total} bytes are here" if size < total else ""
 
 
-def _open(request: urllib.request.Request) -> Any:
+def asked(request: urllib.request.Request) -> Any:
     """The answer, or TimeoutError: a resolver without a network can hang for longer than any socket's timeout."""
     outcome: list[Any] = []
 

@@ -11,6 +11,7 @@ from bench.core.files import write_json
 from bench.core.hashing import content_hash
 from bench.core.spec import nearest
 from bench.errors import MissingWeights, UsageError
+from bench.weights import pyiqa
 from bench.weights.manifest import MANIFEST, Weights
 
 
@@ -35,10 +36,22 @@ def store() -> Path:
 
 
 def find(name: str) -> Weights:
+    """The file of this name; ``pyiqa:FILE`` is any that pyiqa asks for. Raises UsageError for an unknown one."""
     known = manifest()
+    if name.startswith(pyiqa.PREFIX):
+        file = name.removeprefix(pyiqa.PREFIX)
+        if file in pyiqa.addresses() or (store() / file).is_file():
+            return by_address(file)
+        pyiqa.configuration(file)  # an unknown name is answered with the nearest
+        raise UsageError(f"{name} is a metric, of several files: bench weights fetch {name}")
     if name not in known:
         raise UsageError(f"no weights {name!r}{nearest(name, known)}")
     return known[name]
+
+
+def by_address(file: str, url: str = "") -> Weights:
+    """A file that pyiqa asks for: the manifest's, where that has one of its name."""
+    return next((w for w in manifest().values() if w.file == file), None) or pyiqa.weights_of(file, url)
 
 
 def path(name: str) -> Path:
