@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.api.pictures import of_run
 from bench.api.results import read_table
 from bench.core.files import copy, folder_name
 
@@ -31,6 +32,8 @@ class Column:
     kind: str  # lr, method, hr
     root: Path
     key: tuple[str, ...] = ()  # see tables.competitor
+    there: frozenset[str] = frozenset()  # faces whose pictures belong to the run's numbers
+    odd: bool = False  # whether others lie among them
     shots: dict[int, str] = field(default_factory=dict)  # face's number -> data URI
 
 
@@ -90,8 +93,13 @@ def _pictures(folder: Path, record: dict[str, Any], condition: str, run: str, ro
         columns.append(Column(model["label"], "method", folder / "images" / model["images"] / place, key))
     if truth_is_known(condition, record, rows):
         columns.append(Column("HR, truth", "hr", folder / "images" / "hr"))
-    names = sorted(p.stem for p in columns[0].root.glob("*.png"))
-    columns = [c for c in columns if any((c.root / f"{name}.png").is_file() for name in names)]
+    belongs = of_run(folder, record)
+    for column in columns:
+        files = list(column.root.glob("*.png"))
+        column.there = frozenset(f.stem for f in files if belongs(f))
+        column.odd = len(column.there) < len(files)
+    names = sorted(columns[0].there)
+    columns = [c for c in columns if not c.there.isdisjoint(names)]
     return Gallery(condition, run, names, columns if len(columns) > 1 else [])
 
 
@@ -143,18 +151,20 @@ def take_pictures(found: list[Gallery], out: Path) -> dict[str, Any]:
     shown = [(c, i, g.names[i]) for g in found for i, _ in g.rows for c in g.columns]
     rest = [(c, i, name) for g in found for i, name in enumerate(g.names)
             for c in g.columns if i not in dict(g.rows)]  # fmt: skip
-    lossless = sum(_weight(c.root / f"{name}.png") for c, _, name in shown[:PICTURES]) <= INLINE
+    lossless = sum(_weight(c.root / f"{name}.png") for c, _, name in shown[:PICTURES] if name in c.there) <= INLINE
     used, count = 0, 0
     for part, keep in ((shown, lossless), (rest, False)):
         for column, index, name in part:
             if count >= PICTURES or used >= BUDGET:
                 break
+            if name not in column.there:
+                continue
             source = column.root / f"{name}.png"
             shot = embedded(source) if keep else small_copy(source)
             if shot:
                 column.shots[index] = shot
                 used, count = used + len(shot) * 3 // 4, count + 1
-    total = sum((c.root / f"{name}.png").is_file() for c, _, name in rest[:PICTURES]) + len(shown)
+    total = sum(name in c.there for c, _, name in rest[:PICTURES]) + len(shown)
     outside = len(rest) + len(shown) > PICTURES or count < total
     if outside:
         _beside(found, out)
@@ -171,9 +181,11 @@ def _beside(found: list[Gallery], out: Path) -> None:
         for column in one.columns:
             if not column.root.resolve().is_relative_to(out.parent.resolve()):
                 target = out.parent / f"{out.stem}-faces" / str(number) / f"{column.kind}-{one.columns.index(column)}"
-                for name in one.names:
-                    if (column.root / f"{name}.png").is_file() and not (target / f"{name}.png").exists():
-                        copy(column.root / f"{name}.png", target / f"{name}.png")
+                for old in target.glob("*.png"):
+                    if old.stem not in column.there:
+                        old.unlink()
+                for name in column.there.intersection(one.names):
+                    copy(column.root / f"{name}.png", target / f"{name}.png")
                 column.root = target
 
 
@@ -188,7 +200,7 @@ def as_data(found: list[Gallery], keys: dict[tuple[str, ...], int], out: Path, o
         columns = []
         for column in one.columns:
             root = ""
-            if outside and column.root.resolve().is_relative_to(out.parent.resolve()):
+            if outside and not column.odd and column.root.resolve().is_relative_to(out.parent.resolve()):
                 root = column.root.resolve().relative_to(out.parent.resolve()).as_posix()
             shots = {i: uri for i, uri in column.shots.items() if i not in shown}
             key = keys.setdefault(column.key, len(keys)) if column.key else -1

@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bench.core.files import write_text
+
 from . import faces, overview, published, severity
 from .contents import Contents, contents, summary
 from .figures import rank_plot, shade, stroke
@@ -87,8 +89,7 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         letter=letter,
         opens=MAIN,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    write_text(out, text)
     return [out]
 
 

@@ -8,6 +8,8 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+from bench.core.files import write_text
+
 from . import bibliography, published
 from .contents import contents
 from .layout import arrange, checked
@@ -56,7 +58,6 @@ def latex(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> 
     layout = checked(layout or {})
     found = contents(runs)
     tables, said = arrange(found.tables, layout), notice(found.records)
-    out.mkdir(parents=True, exist_ok=True)
     files = {}
     for table in tables:
         for part in split_up(table) if layout.get("fit") == "split" else [table]:
@@ -68,7 +69,7 @@ def latex(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> 
     files["methods.tex"] = paragraph(found, lambda name: bibliography.cite(papers, name), escape) + "\n"
     files["references.bib"] = bibliography.bibtex(papers, escape)
     for name, text in files.items():
-        (out / name).write_text(text, encoding="utf-8")
+        write_text(out / name, text)
     return [out / name for name in files]
 
 

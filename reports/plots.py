@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.api.pictures import of_run
+from bench.core.files import write_atomically
 from bench.core.image import read_image
 from bench.errors import UsageError
 
@@ -36,12 +39,12 @@ def figures(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -
     found = contents(runs)
     found.tables[:] = arrange(found.tables, layout)
     width, out = WIDTH[layout.get("columns", 2)], Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     with plt.rc_context(STYLE):
         for name, figure in _all(plt, found, runs, layout, width):
             for kind in KINDS:
-                figure.savefig(out / f"{name}.{kind}", bbox_inches="tight", pad_inches=0.02, metadata=_undated(kind))
+                form = {"format": kind, "bbox_inches": "tight", "pad_inches": 0.02, "metadata": _undated(kind)}
+                write_atomically(out / f"{name}.{kind}", partial(figure.savefig, **form))
                 written.append(out / f"{name}.{kind}")
             plt.close(figure)
     return written
@@ -89,7 +92,7 @@ def _all(plt: Any, found: Contents, runs: list[Path], layout: dict[str, Any], wi
         trained = [m for m in [*record["degradations"], *record["methods"]] if (m["training"] or {}).get("curve")]
         if trained:
             yield f"training{'-' + _file(run) if run else ''}", training(plt, trained, width)
-        for picture in sorted(folder.glob("figures/**/kernels*.png")):
+        for picture in filter(of_run(folder, record), sorted(folder.glob("figures/**/kernels*.png"))):
             yield f"{_file(picture.stem)}{'-' + _file(run) if run else ''}", shown(plt, picture, width)
 
 
@@ -116,7 +119,7 @@ def qualitative(plt: Any, gallery: faces.Gallery, labels: dict[tuple[str, ...], 
             if place == 0:
                 name = labels.get(column.key, column.label)
                 whole.set_title(_wrapped(name, round(side * 16)), fontsize=min(7, side * 8), pad=2)
-            if not file.is_file():
+            if gallery.names[index] not in column.there:
                 continue
             image = read_image(file).transpose(1, 2, 0)
             how = "nearest" if column.kind == "lr" else "antialiased"

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from bench.api.pictures import of_run
 from bench.core.files import folder_name
 
 from .figures import chart
@@ -92,6 +93,7 @@ def places(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str, An
     made = []
     for folder, record in zip(runs, records, strict=True):
         wanted = dict.fromkeys([*record["conditions"][:1], *(c for c in record["conditions"] if c == "real")])
+        belongs = of_run(folder, record)
         metrics = sorted(p.name for p in (folder / "figures").glob("*") if p.is_dir())
         for metric in metrics:
             for condition in wanted:
@@ -99,7 +101,9 @@ def places(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str, An
                 for model in record["methods"]:
                     place = folder / "figures" / folder_name(metric) / model["images"] / folder_name(condition)
                     listed = place / "figures.json"
-                    for picture in json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else []:
+                    for picture in json.loads(listed.read_text(encoding="utf-8")) if belongs(listed) else []:
+                        if not belongs(place / picture["file"]):
+                            continue
                         if picture["group"] not in faces and len(faces) == FACES:
                             continue
                         row = "Input (LR)" if picture["of"] == "lr" else model["label"]

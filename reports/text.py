@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv as csv_module
+import io
 from pathlib import Path
 from typing import Any
+
+from bench.core.files import write_text
 
 from . import published
 from .contents import contents
@@ -27,12 +30,12 @@ def csv(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> li
             pairs = zip(table.columns, row.cells, strict=True)
             values = {column.metric: cell.text for column, cell in pairs if cell.value is not None}
             lines.setdefault((table.condition, row.run, row.label, row.degradation), {}).update(values)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with open(out, "w", newline="", encoding="utf-8") as file:
-        writer = csv_module.writer(file)
-        writer.writerow(["condition", "run", "method", "degradation", *metrics])
-        for names, values in lines.items():
-            writer.writerow([*names, *(values.get(metric, "") for metric in metrics)])
+    text = io.StringIO()
+    writer = csv_module.writer(text)
+    writer.writerow(["condition", "run", "method", "degradation", *metrics])
+    for names, values in lines.items():
+        writer.writerow([*names, *(values.get(metric, "") for metric in metrics)])
+    write_text(out, text.getvalue())
     return [out]
 
 
@@ -59,7 +62,7 @@ def markdown(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) 
         lines += [_line([name, *("—" if v != v else f"{v:g}" for v in values)]) for name, _, values in one.rows]
         lines += ["", one.about, ""]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n".join(lines), encoding="utf-8")
+    write_text(out, "\n".join(lines))
     return [out]
 
 

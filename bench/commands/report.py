@@ -11,6 +11,7 @@ from typing import Any
 from bench import plugins
 from bench.api.results import read_table
 from bench.core.files import read_toml
+from bench.core.hashing import content_hash, key_of
 from bench.errors import BenchError, UsageError
 from bench.grid.reports import rendered
 from bench.grid.status import read
@@ -57,8 +58,14 @@ def readable(folder: Path) -> None:
         record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         if not isinstance(record, dict):
             raise ValueError("no record of a run")
+        if "seal" in record and record.pop("seal") != key_of(record):
+            raise ValueError("it was edited")
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file}: damaged ({error}); the run's command writes it again") from None
+    written = record.get("files", {}) if isinstance(record.get("files"), dict) else {}
+    for name in ("results.parquet", "results.csv"):
+        if name in written and (folder / name).is_file() and content_hash(folder / name) != written[name]:
+            raise UsageError(f"{folder / name}: not what the run wrote; the run's command writes it again")
     try:
         table = read_table(folder)
     except Exception as error:  # pandas and pyarrow have many kinds

@@ -69,6 +69,15 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A text as UTF-8, whole or not at all; where a link or a pipe lies at ``path``, to what that is."""
+    data, place = text.encode(), path.resolve()
+    if place.exists() and not place.is_file() and not place.is_dir():  # a pipe, a terminal
+        place.write_bytes(data)
+    else:
+        write_atomically(place, lambda temporary: temporary.write_bytes(data))
+
+
 def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=1, sort_keys=True, default=str)
     write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))

@@ -39,6 +39,7 @@ class Cells:
         self.measured: dict[str, dict[str, Any]] = {}
         self.lacking: dict[str, tuple[str, str]] = {}  # metric of a cell -> status and reason, where it has no value
         self.shows = True  # whether pictures go to the run's folder
+        self.shown: dict[str, str] = {}  # where they went -> digests
 
     def rows(self, method: Recipe, condition: str) -> Rows:
         """All metrics of one method under one condition."""
@@ -162,8 +163,9 @@ class Cells:
         kept: dict[str, Any] = json.loads((folder / "score.json").read_text(encoding="utf-8"))
         if kept.get("measured"):
             self.measured.setdefault(place, {})[measure.label] = kept["measured"]
-        if self.shows:
-            show_files(folder / "figures", self.out / "figures" / folder_name(measure.label) / place, self.out)
+        target = f"figures/{folder_name(measure.label)}/{place}".rstrip("/")
+        if self.shows and (found := show_files(folder / "figures", self.out / target, self.out)):
+            self.shown[target] = found
         return kept
 
     def of_score(self, measure: Measure) -> dict[str, Any]:

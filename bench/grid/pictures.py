@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from functools import partial
@@ -12,50 +11,76 @@ from typing import Any
 
 import numpy as np
 
+from bench.api.pictures import LISTING, digest, listing, signature, unchanged
 from bench.core.files import copy, folder_name, left_behind, write_atomically, write_json
 from bench.core.hashing import content_hash
 from bench.core.image import write_image
 from bench.faces.faceset import FaceSet
 
-LISTING = ".pictures.json"  # what is in a folder: of which faces, and each file's size, times and hash
 
+def show_faces(faces: FaceSet, target: Path, root: Path) -> str:
+    """Write a face set as PNG files to ``target``, a folder inside ``root``; what is there already stays, other files go.
 
-def show_faces(faces: FaceSet, target: Path, root: Path) -> None:
-    """Write a face set as PNG files to ``target``, a folder inside ``root``; what is there already stays, other files go."""
+    Returns the digest of what is there.
+    """
     own_folder(target, root)
     names = {f"{folder_name(name)}.png": index for index, name in enumerate(faces.names)}
-    known, found = _listing(target), _found(target)
+    known, found = listing(target), _found(target)
     same = known.get("of") == faces.fingerprint
     kept: dict[str, Any] = {}
     for file in sorted(set(found) - set(names) - {LISTING}):
         _remove(target / file)
     images: list[np.ndarray] = []
     for file, index in names.items():
-        entry = known.get("files", {}).get(file)
-        if same and entry and file in found and _unchanged(target / file, entry, found[file]):
+        entry = known["files"].get(file)
+        if same and entry and file in found and unchanged(target / file, entry, found[file]):
             kept[file] = [*found[file], entry[-1]]
             continue
         images = images or faces.images()
         write_atomically(target / file, partial(_write, images[index]))
-        kept[file] = [*_signature((target / file).stat()), content_hash(target / file)]
-    if {"of": faces.fingerprint, "files": kept} != known:
-        write_json(target / LISTING, {"of": faces.fingerprint, "files": kept})
+        kept[file] = _entry(target / file)
+    return _list(target, {"of": faces.fingerprint, "files": kept}, known)
+
+
+def _entry(file: Path) -> list[Any]:
+    return [*signature(file.stat()), content_hash(file)]
+
+
+def _list(folder: Path, files: dict[str, Any], known: dict[str, Any]) -> str:
+    if files != known:
+        write_json(folder / LISTING, files)
+    return digest(files["files"])
 
 
 def _write(image: np.ndarray, file: Path) -> None:
     write_image(file, image, "PNG")
 
 
-def show_files(source: Path, target: Path, root: Path) -> None:
-    """Copies of all files of a folder in ``target``, a folder inside ``root``, and nothing else there."""
+def show_files(source: Path, target: Path, root: Path) -> str:
+    """Copies of all files of a folder in ``target``, a folder inside ``root``, and nothing else there; their digest.
+
+    Empty, and no folder, where there are none.
+    """
     files = sorted(source.glob("*"))
     if not files:
-        return
+        return ""
     own_folder(target, root)
-    for other in set(os.listdir(target)) - {f.name for f in files}:
+    for other in set(os.listdir(target)) - {f.name for f in files} - {LISTING}:
         _remove(target / other)
     for file in files:
         copy(file, target / file.name)
+    return _list(target, {"of": "", "files": {f.name: _entry(target / f.name) for f in files}}, listing(target))
+
+
+def leave_only(shown: dict[str, str], root: Path) -> None:
+    """Remove the folders of pictures of earlier runs in ``root`` that are not ``shown`` (folders inside it) now."""
+    for home in ("images", "figures"):
+        for place, folders, files in os.walk(root / home, topdown=False):
+            if LISTING in files and Path(place).relative_to(root).as_posix() not in shown:
+                _remove(Path(place))
+            elif not files and folders:
+                with contextlib.suppress(OSError):
+                    os.rmdir(place)  # where all below it went
 
 
 def own_folder(target: Path, root: Path) -> None:
@@ -75,28 +100,12 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _signature(status: os.stat_result) -> list[int]:
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
 def _found(folder: Path) -> dict[str, list[int]]:
     """The files of a folder with what tells a changed one; links count as changed."""
     found = {}
     for file in os.scandir(folder):
-        found[file.name] = _signature(file.stat(follow_symlinks=False)) if file.is_file(follow_symlinks=False) else []
+        found[file.name] = signature(file.stat(follow_symlinks=False)) if file.is_file(follow_symlinks=False) else []
     return found
-
-
-def _unchanged(file: Path, entry: list[Any], now: list[int]) -> bool:
-    return bool(now) and (entry[:-1] == now or (entry[0] == now[0] and content_hash(file) == entry[-1]))
-
-
-def _listing(folder: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads((folder / LISTING).read_text(encoding="utf-8"))
-        if isinstance(found, dict) and isinstance(found.get("files"), dict):
-            return found
-    return {}
 
 
 def sweep(root: Path) -> None:

@@ -12,6 +12,7 @@ from bench.api.results import write_table
 from bench.core.files import write_json
 from bench.core.hashing import content_hash, key_of
 from bench.grid.artefacts import Artefacts
+from bench.grid.pictures import leave_only, own_folder
 from bench.grid.record import Facts, identity, record, sealed, up_to_date
 from bench.grid.reports import rendered
 
@@ -55,7 +56,8 @@ def _finished(file: Path) -> bool:
 
 def publish(out: Path, facts: Facts, computed: bool) -> str:
     """The results table, run.json and the reports; nothing is rendered again where nothing changed. What to say of it."""
-    key = key_of(facts.rows, facts.failures, __version__, _report_code(), identity(facts))
+    leave_only(facts.pictures, out)
+    key = key_of(facts.rows, facts.failures, __version__, _report_code(), identity(facts), facts.pictures)
     file, report = out / "run.json", out / "report.html"
     if not computed and up_to_date(file, key):
         return f"nothing to compute; {report} is up to date"
@@ -63,7 +65,8 @@ def publish(out: Path, facts: Facts, computed: bool) -> str:
     write_table(out, facts.rows)
     values = record(facts, key)
     write_json(file, {**values, "key": ""})
-    for old in (report, *(out / "tables").glob("*")):
+    own_folder(out / "tables", out)
+    for old in (report, *(out / "tables").iterdir()):
         if old.is_symlink():  # it could lead out of the folder
             old.unlink()
     written = [out / name for name in ("results.csv", "results.parquet")]

@@ -46,6 +46,7 @@ class Facts:
     notes: list[str]  # of single cells
     rows: list[dict[str, Any]]  # of results
     entries: dict[str, list[str]]  # of the store, that its numbers come from: kind -> keys
+    pictures: dict[str, str]  # folders of pictures in the run's own -> digests
     pending: list[str]  # what is still to come
 
     @property
@@ -103,6 +104,7 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "pending": facts.pending,
         "unavailable": facts.unavailable,
         "entries": facts.entries,
+        "pictures": facts.pictures,
         "notes": [*plugins.catalogue().problems, *training_notes(facts), *facts.notes],
     }
 

@@ -79,7 +79,7 @@ class Run:
         self.tasks: list[Task] = []
         self.collected: set[str] = set()  # names of the tasks whose results are here
         self.meanwhile = Meanwhile(self.out, self.artefacts, self.facts)
-        self.shown: set[str] = set()  # conditions whose LR is under images/
+        self.shown: dict[str, str] = {}  # folders of pictures in the run's own -> digests
 
     def go(self, work: Executor = in_order) -> int:
         """Everything, alone in the run's folder; returns the exit code of the contract. ``work`` does the tasks."""
@@ -188,6 +188,7 @@ class Run:
             plan=self.plan, data=self.data, tested={"hr": self.artefacts.hr_test, "lr": self.artefacts.lr_test},
             training=self.training, measured=self.cells.measured, failed=self.failed,
             unavailable=self.cells.unavailable, notes=self.cells.notes, entries=self.entries(),
+            pictures={**self.shown, **self.cells.shown},
             rows=[*(row for task in self.tasks for row in self.rows.get(task.name, [])), *more],
             pending=pending([t for t in self.tasks if t.name not in self.collected and t.cell not in self.failed], self.plan),
         )  # fmt: skip
@@ -275,16 +276,15 @@ class Run:
 
     def show(self, method: Recipe, condition: str) -> None:
         """Make the images of a finished cell visible under images/."""
-        folder, root = self.artefacts.finished_sr(method, condition), self.out / "images"
+        folder = self.artefacts.finished_sr(method, condition)
         if folder is None:
             return
         lr = self.artefacts.lr_of(self.artefacts.condition(condition, method))
         apart = restored_apart(folder).failed
         names = [name for name in lr.names if name not in apart]
-        show_faces(read_faces(folder, names), root / self.cells.place(method, condition), self.out)
-        if condition not in self.shown:
-            self.shown.add(condition)
-            show_faces(lr, root / "lr" / folder_name(condition), self.out)
+        self.show_faces(read_faces(folder, names), f"images/{self.cells.place(method, condition)}")
+        if (place := f"images/lr/{folder_name(condition)}") not in self.shown:
+            self.show_faces(lr, place)
 
     def show_truth(self) -> None:
         """The HR test faces, and of the embedded set those that the real LR was made from."""
@@ -292,4 +292,7 @@ class Run:
         images = {
             name: image for faces in reversed(shown) for name, image in zip(faces.names, faces.images(), strict=True)
         }
-        show_faces(FaceSet.of([*images.values()], [*images]), self.out / "images" / "hr", self.out)
+        self.show_faces(FaceSet.of([*images.values()], [*images]), "images/hr")
+
+    def show_faces(self, faces: FaceSet, place: str) -> None:
+        self.shown[place] = show_faces(faces, self.out / place, self.out)

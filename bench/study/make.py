@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.api.pictures import of_run
 from bench.api.results import read_table
-from bench.core.files import write_atomically, write_json
+from bench.core.files import folder_name, write_atomically, write_json
 from bench.core.image import read_image
 from bench.errors import UsageError
 
@@ -42,10 +43,10 @@ def make(run: Path, out: Path, choice: Choice) -> list[Path]:
     record = read_record(run)
     models = {m["label"]: m for m in record["methods"]}
     labels = chosen_methods(run, record, choice)
-    roots = {label: run / "images" / models[label].get("images", label) / choice.condition.replace("/", "_")
-             for label in labels}  # fmt: skip
-    lr = run / "images" / "lr" / choice.condition.replace("/", "_")
-    known = [{f.stem for f in root.glob("*.png")} for root in (lr, *roots.values())]
+    place, belongs = folder_name(choice.condition), of_run(run, record)
+    roots = {label: run / "images" / str(models[label].get("images", label)) / place for label in labels}
+    lr = run / "images" / "lr" / place
+    known = [{f.stem for f in root.glob("*.png") if belongs(f)} for root in (lr, *roots.values())]
     names = sorted(set.intersection(*known))
     if not names:
         lacking = [str(root) for root, have in zip((lr, *roots.values()), known, strict=True) if not have]
