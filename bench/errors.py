@@ -23,6 +23,10 @@ class Unreachable(UsageError):
     """No answer from a host."""
 
 
+class NotServed(UsageError):
+    """A host answers that it has no such file, or does not give it to us."""
+
+
 class MissingWeights(BenchError):
     """A pretrained file is absent; the message names the command that gets it."""
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import bench
 from bench.core.image import downsample, to_float, to_uint8
+from bench.core.tensors import load_tensors
 from bench.errors import TrainingFailed, UsageError
 from bench.kit.blocks import normal
 from bench.kit.jpeg import jpeg, luma
@@ -299,15 +300,12 @@ def read_pool(pool: str, source: str, scale: int) -> Tensor:
     path = Path(source)
     if path.suffix == ".pt":
         try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
+            saved = load_tensors(path)
             made_for, values = saved["scale"], saved["model"]["_extra_state"][pool]
-        except FileNotFoundError:
-            raise UsageError(f"{pool}={source}: no such file") from None
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise UsageError(
-                f"{pool}={source}: not the weights of a jpeg-kernel with a {pool} pool ({reason})"
-            ) from None
+        except UsageError as error:
+            raise UsageError(f"{pool}={error}") from None
+        except (TypeError, KeyError, IndexError, AttributeError):
+            raise UsageError(f"{pool}={source}: not the weights of a jpeg-kernel with a {pool} pool") from None
         if pool == "kernel" and made_for != scale:
             raise UsageError(f"kernel={source}: kernels of x{made_for}, not of x{scale}")
         return values

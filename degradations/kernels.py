@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from scipy import io, ndimage
 from torch import Tensor
 
+from bench.core.tensors import load_array
 from bench.errors import UsageError
 
 KEEP, SHARE = 40, 0.75  # what exceeds 0.75 x the 40th largest value is kept (released code of KernelGAN)
@@ -149,7 +150,7 @@ def read_array(file: Path) -> np.ndarray:
     """The array in a .npy file (no pickles), or ``Kernel`` or the only array of a .mat file. Raises UsageError."""
     try:
         if file.suffix == ".npy":
-            return np.load(file, allow_pickle=False)
+            return load_array(file)
         arrays = {k: v for k, v in io.loadmat(file).items() if isinstance(v, np.ndarray)}
     except (OSError, ValueError, NotImplementedError, TypeError) as error:
         raise UsageError(f"{file}: cannot be read ({str(error).partition(chr(10))[0]})") from None

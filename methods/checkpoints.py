@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench import weights
 from bench.core import hashing
+from bench.core.tensors import load_tensors
 from bench.errors import MissingWeights, UsageError
 
 
@@ -27,23 +25,9 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            with warnings.catch_warnings():  # of torch's about unusual pickles, which the error below says in a line
-                warnings.simplefilter("ignore")
-                state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        called = re.search(r"(?:GLOBAL|[Cc]lass|[Ff]unction) ([\w.]+\.[\w.]+)", str(error))
-        if called:
-            raise UsageError(
-                f"{path}: asks to call {called[1]}; refused, only tensors and plain values are read"
-            ) from None
-        raise UsageError(f"{path}: not a checkpoint of PyTorch") from None
-    except (RuntimeError, ValueError, EOFError, KeyError, OSError, SafetensorError) as error:
-        if "TorchScript" in str(error):
-            raise UsageError(f"{path}: a TorchScript program; refused, only tensors are read") from None
-        raise UsageError(f"{path}: not a checkpoint of PyTorch or safetensors ({_line(error)})") from None
+        state: Any = load_file(path) if path.suffix == ".safetensors" else load_tensors(path)
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"{path}: not a checkpoint of safetensors ({_line(error)})") from None
     if not isinstance(state, dict):
         raise UsageError(f"{path}: holds no named tensors")
     return state

@@ -45,6 +45,8 @@ SRGAN, EDSR, RDN, BICUBIC_ESRGAN, CYCLEGAN_SR, WAVELET, WAVELET_NETS, PATCHWISE,
 CS, CN = (f"tests/methods/test_compared_{n}.py" for n in ("steps", "nets"))
 JPEGK, KERNELS, POOL = (f"degradations/{n}.py" for n in ("jpeg_kernel", "kernels", "noise_pool"))
 CYCLE, LOSSES, BLOCKS = (f"bench/kit/{n}.py" for n in ("cyclegan", "losses", "blocks"))
+DOWNLOADS, WEIGHTS = (f"tests/weights/test_{n}.py" for n in ("downloads", "weights"))
+DOWNLOAD, FETCH, FILES = (f"bench/weights/{n}.py" for n in ("download", "fetch", "files"))
 STEP, LOOP_PY, SAMPLER, AUGMENT = (f"bench/training/{n}.py" for n in ("step", "loop", "sampler", "augment"))
 
 
@@ -251,6 +253,25 @@ ERRORS = [
     Error("metrics/consistency.py", "each if len(versions) == 1 else 1", "1", "tests/metrics/test_consistency.py::test_with_one_level_the_figure_shows_all_versions_side_by_side"),
     Error("metrics/smoothness.py", "source=p.source, ", "", "tests/metrics/test_smoothness.py::test_versions_may_be_made_on_the_way_from_hr"),
     Error("bench/core/stats.py", "[(1 - level) / 2, (1 + level) / 2]", "[1 - level, level]", "tests/core/test_stats.py"),
+    # ---- downloads
+    Error(DOWNLOAD, 'headers |= {"If-Range": known.validator} if known.validator else {}', "pass", f"{DOWNLOADS}::test_the_rest_is_asked_for_as_of_the_same_file"),
+    Error(DOWNLOAD, " or not _same(known, offer)", "", f"{DOWNLOADS}::test_what_is_here_of_a_file_that_has_changed_is_left"),
+    Error(DOWNLOAD, "first != have or ", "", f"{DOWNLOADS}::test_what_is_here_of_a_file_that_has_changed_is_left"),
+    Error(DOWNLOAD, "if known.validator or hashed else 0", "", f"{DOWNLOADS}::test_without_validators_only_a_published_hash_lets_a_download_go_on"),
+    Error(DOWNLOAD, "answer.length = None", "pass", f"{DOWNLOADS}::test_a_body_that_is_no_file_is_neither_kept_nor_recorded"),
+    Error(DOWNLOAD, "if done < (total or 0):", "if False:", f"{DOWNLOADS}::test_a_body_that_is_shorter_than_announced_is_kept_as_a_part_alone"),
+    Error(DOWNLOAD, "if done == total:", "if False:", f"{DOWNLOADS}::test_a_host_that_leaves_the_connection_open_is_no_fault"),
+    Error(DOWNLOAD, "permitted(url, request.full_url)", "pass", f"{DOWNLOADS}::test_redirects_go_to_https_and_never_from_it_to_http"),
+    Error(DOWNLOAD, 'came.scheme == "http" and to.hostname', 'came.scheme and to.hostname', f"{DOWNLOADS}::test_redirects_go_to_https_and_never_from_it_to_http"),
+    Error(DOWNLOAD, "in (came.hostname, *LOCAL)", "", f"{DOWNLOADS}::test_a_plain_address_sends_to_no_other_plain_host"),
+    Error(DOWNLOAD, "proxy.rpartition('@')[2]", "proxy", f"{DOWNLOADS}::test_a_proxy_that_is_not_there_is_named_without_its_password"),
+    Error(DOWNLOAD, 'discard(part)  # nothing after what is here: it is of another file', "raise", f"{DOWNLOADS}::test_what_is_here_of_a_file_that_has_changed_is_left"),
+    Error(FETCH, 'with held(target.with_name(f"{wanted.file}.lock"), f"the download of {wanted.file}"):', "if True:", f"{DOWNLOADS}::test_two_processes_download_a_file_once"),
+    Error(FETCH, "if here := already(wanted, quiet=True):", "if here := '':", f"{DOWNLOADS}::test_two_processes_download_a_file_once"),
+    Error(FETCH, "if not begun:", "if True:", f"{DOWNLOADS}::test_a_part_that_does_not_fit_the_published_hash_is_left_for_the_whole"),
+    Error(FILES, "if wanted.sha256 or wanted.file in recorded_hashes():", "if True:", f"{WEIGHTS}::test_the_first_download_of_a_file_without_a_published_hash_is_recorded"),
+    Error(FILES, 'recorded = "" if wanted.sha256 else recorded_hashes().get(wanted.file, "")', 'recorded = ""', f"{WEIGHTS}::test_verify_agrees_with_nothing_that_it_wrote_itself"),
+    Error(FILES, "if odd := no_weights(stream.read(512)):", "if odd := '':", f"{WEIGHTS}::test_files_come_from_a_folder_and_from_a_mirror"),
 ]  # fmt: skip
 
 

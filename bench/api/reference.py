@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from bench import weights
 from bench.core.hashing import content_hash
 from bench.core.spec import nearest
+from bench.core.tensors import load_array, load_tensors
 from bench.errors import UsageError
 from bench.faces.images import ImageFiles, extent, fingerprint
 from bench.faces.packed import unpack
@@ -97,27 +96,16 @@ def _statistics(path: Path, name: str, count: int = 0, size: str = "") -> Refere
     """pytorch-fid's mu and sigma, BasicSR's mean and cov; what `bench data stats` writes has the count and size too."""
     try:
         if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                saved = {key: file[key] for key in file.files if key in ("mu", "sigma", *ABOUT)}
+            saved = load_array(path, only=("mu", "sigma", *ABOUT))
             mean, covariance = saved["mu"], saved["sigma"]
         else:
-            with torch.serialization.safe_globals(_numpy_types()):
-                saved = torch.load(path, map_location="cpu", weights_only=True)
+            saved = load_tensors(path, _numpy_types())
             mean, covariance = saved["mean"], saved["cov"]
         mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        EOFError,
-        zipfile.BadZipFile,
-    ) as error:
+    except UsageError as error:
+        raise _refused(path, str(error).removeprefix(f"{path}: ")) from None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise _refused(path, str(error).partition("\n")[0]) from None
-    except Exception as error:  # pickle's own errors
-        raise _refused(path, type(error).__name__) from None
     if mean.ndim != 1 or covariance.shape != (mean.size, mean.size) or not np.isfinite(covariance).all():
         raise _refused(path, f"mean of {mean.shape}, covariance of {covariance.shape}")
     about = {key: np.asarray(saved[key]).item() for key in ABOUT if key in saved}

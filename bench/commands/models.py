@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bench import plugins
 from bench.api.model import Model
 from bench.core.spec import nearest, parse
+from bench.core.tensors import load_tensors
 from bench.errors import UsageError
 from bench.grid import resolve
 from bench.grid.files import load_weights
@@ -34,13 +33,16 @@ def ready(kind: str, text: str, weights: str | None) -> Model:
                 f"{spec.name} is trained: give its weights with --weights CKPT (made by `bench train` or `bench run`)"
             )
         return resolve.untrained(cls, spec, "paper")
+    if not Path(weights).is_file():
+        raise UsageError(f"--weights {weights}: no such file")
     try:
-        saved = torch.load(weights, map_location="cpu", weights_only=True)
+        saved = load_tensors(weights)
         made_for = saved["kind"], saved["name"]
-    except FileNotFoundError:
-        raise UsageError(f"--weights {weights}: no such file") from None
-    except Exception as error:
-        raise UsageError(f"--weights {weights}: not weights of bench ({str(error).partition(chr(10))[0]})") from None
+    except UsageError as error:
+        reason = str(error).removeprefix(f"{weights}: ")
+        raise UsageError(f"--weights {weights}: not weights of bench ({reason})") from None
+    except (TypeError, KeyError, IndexError, AttributeError):
+        raise UsageError(f"--weights {weights}: not weights of bench (of no model)") from None
     if made_for != (kind, spec.name):
         raise UsageError(f"--weights {weights}: weights of {made_for[1]}, not of {spec.name}")
     model = resolve.from_saved(cls, spec, saved)

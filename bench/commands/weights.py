@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from bench import plugins
 from bench.errors import BenchError, Unreachable, UsageError
 from bench.weights import pyiqa
-from bench.weights.add import add
-from bench.weights.fetch import fetch, obtain
-from bench.weights.files import check, find, manifest, path, store
+from bench.weights.add import taken
+from bench.weights.fetch import fetch, obtain, writable
+from bench.weights.files import UNVERIFIED, check, find, manifest, path, store
 
 
 def opens() -> dict[str, list[str]]:
@@ -47,7 +47,8 @@ def command(action: str, names: list[str], as_json: bool = False, **_: object) -
     if action == "add":
         if not names:
             raise UsageError("bench weights add FILE, FOLDER or ADDRESS")
-        print("\n".join(add(names)))
+        for said in taken(names):
+            print(said, flush=True)
         return 0
     for name in names:
         if not metric_of(name):
@@ -79,7 +80,7 @@ def fetched(name: str) -> str:
 
     create(
         metric,
-        get=lambda wanted: print(f"{wanted.name}: {store() / wanted.file}, {obtain(wanted, wanted.url)}", flush=True),
+        get=lambda wanted: print(f"{wanted.name}: {obtain(wanted, wanted.url)}", flush=True),
     )
     files = files_of(metric)
     return (
@@ -92,6 +93,8 @@ def fetched(name: str) -> str:
 def _fetch_all(names: list[str]) -> int:
     """An unreachable host costs one try: its other files are left out, and all of them where nothing was reached before."""
     failed, lost, reached = 0, set[str](), False
+    if not all(metric_of(name) or is_here(name) for name in names):
+        writable()
     for name in names:
         host = host_of(name)
         if host in lost and not is_here(name):
@@ -128,7 +131,10 @@ def _verify(names: list[str]) -> int:
     for name in names:
         try:
             for file in files_in(name) or print(f"{name}: needs no file") or ():
-                print(f"{file}: {check(find(file), path(file))}")
+                how = check(find(file), path(file))
+                if not how:
+                    raise UsageError(f"{file}: {UNVERIFIED}; bench weights add {path(file)} takes it as it is")
+                print(f"{file}: {how}")
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             code = 1

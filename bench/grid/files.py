@@ -16,6 +16,7 @@ from bench.api.metric import Score
 from bench.api.model import Model
 from bench.core.files import copy, write_atomically, write_json
 from bench.core.image import write_image
+from bench.core.tensors import load_tensors
 from bench.errors import UsageError
 from bench.faces.faceset import FaceSet
 from bench.faces.packed import pack_sets, unpack
@@ -64,7 +65,7 @@ def show_weights(entry: Path, recipe: Recipe, target: Path) -> None:
     if all(made[key] == value for key, value in json.loads(json.dumps(about(recipe))).items()):
         copy(entry / "model.pt", target)
         return
-    saved, content = torch.load(entry / "model.pt", map_location="cpu", weights_only=True), io.BytesIO()
+    saved, content = load_tensors(entry / "model.pt"), io.BytesIO()
     torch.save({**about(recipe), "model": saved["model"]}, content)
     if not target.is_file() or target.read_bytes() != content.getvalue():
         write_atomically(target, lambda temporary: temporary.write_bytes(content.getvalue()))
@@ -72,11 +73,9 @@ def show_weights(entry: Path, recipe: Recipe, target: Path) -> None:
 
 def load_weights(model: Model, path: Path) -> None:
     """Weights of a finished training. Raises UsageError where the file is not one, or of another architecture."""
+    saved = load_tensors(path)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(saved["model"])
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
     except Exception as error:
         raise UsageError(
             f"{path}: not weights of {type(model).__name__} ({str(error).partition(chr(10))[0]})"

@@ -31,7 +31,7 @@ from torch import nn
 from bench import weights
 from bench.core.files import write_json
 from bench.core.hashing import version
-from bench.errors import BenchError, MissingWeights, Unavailable, Unreachable, UsageError
+from bench.errors import BenchError, MissingWeights, StoreError, Unavailable, Unreachable, UsageError
 from bench.kit.offline import standing_in
 from bench.weights.download import asked
 from bench.weights.manifest import Weights
@@ -93,7 +93,7 @@ def remember(name: str, files: list[str]) -> None:
     known, found = remembered(), sorted(set(files))
     if known.get(name) != found:
         known[name] = found
-        with contextlib.suppress(OSError):  # a store that cannot be written
+        with contextlib.suppress(OSError, StoreError):  # a store that cannot be written
             weights.store().mkdir(parents=True, exist_ok=True)
             write_json(weights.store() / f"pyiqa-{version('pyiqa')}.json", known)
 

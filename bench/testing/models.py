@@ -22,7 +22,8 @@ from bench import plugins
 from bench.api.model import Degradation, Method, Model
 from bench.api.training import Stage
 from bench.core.spec import Spec, override
-from bench.errors import Interrupted, Unavailable
+from bench.core.tensors import load_tensors
+from bench.errors import Interrupted, Unavailable, UsageError
 from bench.faces.faceset import Data, FaceSet
 from bench.faces.procedural import portrait
 from bench.grid import resolve
@@ -271,9 +272,9 @@ def saved_and_loaded(subject: Subject) -> None:
         file = Path(folder) / "model.pt"
         torch.save({"model": model.state_dict()}, file)
         try:
-            state = torch.load(file, weights_only=True)["model"]
-        except Exception as error:
-            raise Broken("a state of tensors and plain values", str(error).partition("\n")[0], "build") from None
+            state = load_tensors(file)["model"]
+        except UsageError as error:
+            raise Broken("a state of tensors and plain values", str(error).removeprefix(f"{file}: "), "build") from None
     other = subject.new(seed=3)
     other.load_state_dict(state)
     seed = torch.get_rng_state()

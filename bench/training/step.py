@@ -17,6 +17,7 @@ from bench.core.hashing import key_of, version
 from bench.core.progress import Progress
 from bench.core.source import reach
 from bench.core.store import Store
+from bench.core.tensors import load_tensors
 from bench.training.sampler import Sampler, of_real_lr
 from bench.training.settings import TrainSettings
 
@@ -105,7 +106,7 @@ class FabricStep:
             torch.save(compute().cpu(), folder / "value.pt")
 
         folder = self.kept.obtain("fitted", key, fill, f"a fit of {owner}")
-        return torch.load(folder / "value.pt", weights_only=True)
+        return load_tensors(folder / "value.pt")
 
     def note(self, text: str) -> None:
         """Say something that a reader of the results must know; it goes to the report too."""

@@ -1,5 +1,6 @@
 """pyiqa's metrics by name against `pyiqa.create_metric` on the same faces and files; where those come from."""
 
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -196,7 +197,12 @@ def test_fetch_gets_what_a_metric_asks_for_one_after_the_other(bench, put, tmp_p
     code, _, err = bench("weights", "fetch", "pyiqa:cnniqa")
     assert code == 1 and f"bench weights add {file}" in err
     content = Path(source).read_bytes()
-    monkeypatch.setattr("bench.weights.fetch.receive", lambda url, part, label: part.write_bytes(content))
+
+    def receive(url, part, *_):
+        part.write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+    monkeypatch.setattr("bench.weights.fetch.receive", receive)
     code, out, _ = bench("weights", "fetch", "pyiqa:cnniqa")
     assert code == 0 and f"1 files are here ({file})" in out and (weights.store() / file).is_file()
     (known,) = weights.store().glob("pyiqa-*.json")

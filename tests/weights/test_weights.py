@@ -2,20 +2,23 @@
 
 import hashlib
 import json
+import os
+import re
 import threading
 import time
 import typing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
 
 from bench import plugins, weights
 from bench.commands.weights import command, opens
 from bench.errors import MissingWeights, UsageError
-from bench.weights import download, files
+from bench.weights import download
 from bench.weights.add import add
 from bench.weights.fetch import fetch
-from bench.weights.manifest import MANIFEST
+from bench.weights.manifest import MANIFEST, Weights
 
 CONTENT = bytes(range(256)) * 800
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -111,15 +114,13 @@ def test_a_server_that_ignores_ranges_sends_the_file_from_its_start(server, decl
     assert weights.path("net").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize(("kept", "refused"), [(CONTENT, False), (CONTENT + b"more", True)])
-def test_a_part_with_nothing_after_it_is_whole_or_refused(server, declare, tmp_path, kept, refused):
+@pytest.mark.parametrize("kept", [CONTENT, CONTENT + b"more", b"other"])
+def test_a_part_of_another_file_is_left_for_the_whole_file(server, declare, tmp_path, kept):
     declare(url=server.url())
     part(tmp_path, kept)
-    if refused:
-        with pytest.raises(UsageError, match="refused"):
-            fetch("net")
     fetch("net")
-    assert weights.path("net").read_bytes() == CONTENT
+    assert weights.path("net").read_bytes() == CONTENT and server.asked[-1] is None
+    assert not list((tmp_path / "store").glob("*.part*"))
 
 
 def test_a_connection_that_breaks_is_taken_up_again(server, declare, tmp_path):
@@ -188,7 +189,7 @@ def test_an_offline_machine_costs_one_try(declare, capsys, tmp_path):
 
 def test_a_host_that_hangs_is_left_alone(declare, monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT", 0.2)
-    monkeypatch.setattr(download.urllib.request, "urlopen", lambda *_, **__: time.sleep(5))
+    monkeypatch.setattr(download, "_ask", lambda *_: time.sleep(5))
     declare(url="http://example.invalid/net.pth")
     begin = time.monotonic()
     with pytest.raises(UsageError, match="no answer"):
@@ -197,7 +198,7 @@ def test_a_host_that_hangs_is_left_alone(declare, monkeypatch):
 
 
 def test_files_come_from_a_folder_and_from_a_mirror(server, declare, tmp_path):
-    declare(), declare("absent")
+    declare(), declare("absent", sha256="")
     (tmp_path / "given" / "deep").mkdir(parents=True)
     (tmp_path / "given" / "deep" / "net.pth").write_bytes(CONTENT)
     assert "matches all" in add([str(tmp_path / "given")])[0]
@@ -206,27 +207,111 @@ def test_files_come_from_a_folder_and_from_a_mirror(server, declare, tmp_path):
     assert len(add([server.url("mirror/")])) > 0 and weights.path("net").read_bytes() == CONTENT
     weights.path("net").unlink()
     assert add([server.url("some/net.pth")])
-    for wrong in ("nowhere", str(tmp_path / "manifest.json")):
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "absent.pth").write_text("<html>please log in</html>")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "absent.pth").touch()
+    for wrong in (
+        "nowhere",
+        str(tmp_path / "manifest.json"),
+        str(tmp_path / "page"),
+        str(tmp_path / "empty"),
+        "file:///a",
+    ):
         with pytest.raises(UsageError):
             add([wrong])
 
 
-def test_a_store_that_cannot_be_written_still_serves(server, declare, monkeypatch):
-    declare(url=server.url(), sha256="")
+def test_reading_writes_nothing_so_that_a_read_only_folder_serves(bench, server, declare, monkeypatch):
+    declare(url=server.url()), declare("old", url=server.url(), sha256=""), declare("lacking", url=server.url())
+    fetch("net")
     store = weights.store()
-    store.mkdir()
-    (store / "net.pth").write_bytes(CONTENT)
+    (store / "old.pth").write_bytes(CONTENT)  # as a site's manager copied it there
 
-    def refuse(*_):
-        raise OSError(30, "Read-only file system")
+    def state():
+        return sorted((f.name, f.stat().st_mtime_ns) for f in [store, *store.iterdir()])
 
-    monkeypatch.setattr(files, "write_json", refuse)
-    assert weights.path("net").read_bytes() == CONTENT and "cannot be written" in fetch("net")
-    assert command("verify", []) == 0
+    before = state()
+    assert weights.path("net").read_bytes() == weights.path("old").read_bytes() == CONTENT
+    assert weights.file_hash("old") == DIGEST[:16]
+    assert bench("weights", "list")[0] == 0 and bench("weights", "verify", "net")[0] == 0
+    assert bench("weights", "fetch", "net", "old")[0] == 0
+    assert state() == before and len(server.asked) == 1
+
+    monkeypatch.setattr(
+        "bench.weights.fetch.part_of", lambda path: store / "absent" / "probe"
+    )  # as root may write anywhere
+    assert bench("weights", "fetch", "net", "old")[0] == 0
+    code, out, err = bench("weights", "fetch", "net", "lacking")
+    assert (code, out, err.count("\n")) == (2, "", 1) and "cannot be written" in err and "BENCH_WEIGHTS" in err
     monkeypatch.setenv("BENCH_WEIGHTS", "/proc/nowhere")
-    with pytest.raises(UsageError, match="set BENCH_WEIGHTS"):
-        fetch("net")
-    assert not server.asked
+    assert bench("weights", "fetch", "net")[0] == 2 and len(server.asked) == 1
+
+
+def test_verify_agrees_with_nothing_that_it_wrote_itself(bench, server, declare):
+    declare(url=server.url(), sha256="")
+    weights.store().mkdir()
+    (weights.store() / "net.pth").write_bytes(b"anything")
+    for _ in range(2):
+        assert weights.path("net") and fetch("net")
+        code, out, err = bench("weights", "verify")
+        assert (code, out) == (1, "") and "nothing to verify it against" in err and "bench weights add" in err
+    assert add([str(weights.path("net"))])  # a person says that it is right
+    assert bench("weights", "verify")[0] == 0
+    (weights.store() / "net.pth").write_bytes(b"something")
+    assert bench("weights", "verify")[0] == 1
+
+
+def test_a_file_of_hugging_faces_cache_is_verified_by_what_it_is_called(declare):
+    folder = weights.store() / "hub" / "models--some--one"
+    config = b"{}"
+    for name, content, blob in (
+        ("net.safetensors", CONTENT, DIGEST),
+        ("config.json", config, hashlib.sha1(b"blob 2\0" + config).hexdigest()),  # as git calls it
+    ):
+        for place in ("blobs", "snapshots"):
+            (folder / place).mkdir(parents=True, exist_ok=True)
+        (folder / "blobs" / blob).write_bytes(content)
+        (folder / "snapshots" / name).symlink_to(folder / "blobs" / blob)
+        wanted = Weights(name, f"hub/{name}", "a file", "", "", None, "none")
+        assert "as the cache calls it" in weights.check(wanted, folder / "snapshots" / name)
+        (folder / "blobs" / blob).write_bytes(content + b" ")
+        with pytest.raises(UsageError, match="by which the cache calls it; refused"):
+            weights.check(wanted, folder / "snapshots" / name)
+
+
+def test_a_damaged_record_is_named_and_not_begun_anew(bench, server, declare):
+    declare(url=server.url(), sha256="")
+    fetch("net")
+    (weights.store() / "recorded.json").write_text('{"net.pth": "')
+    code, _, err = bench("weights", "verify")
+    assert code == 1 and "recorded.json: no record" in err and err.count("\n") == 1
+    with pytest.raises(UsageError, match=r"recorded\.json"):
+        weights.path("net")
+
+
+def test_a_damaged_file_is_fetched_again(server, declare, capsys):
+    declare(url=server.url(), sha256="")
+    fetch("net")
+    weights.path("net").write_bytes(b"damaged")
+    assert "as recorded" in fetch("net") and weights.path("net").read_bytes() == CONTENT
+    assert "refused; fetched again" in capsys.readouterr().err
+
+
+def test_refusals_name_what_a_file_asks_for_and_no_way_round_it(declare, tmp_path):
+    class Call:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    declare(sha256=""), declare("text", sha256="")
+    weights.store().mkdir()
+    torch.save({"net": Call()}, weights.store() / "net.pth")
+    (weights.store() / "text.pth").write_bytes(b"no weights at all")
+    for name, reason in (("net", "mkdir; refused"), ("text", "not a checkpoint of PyTorch")):
+        with pytest.raises(UsageError, match=reason) as refusal:
+            weights.load(name)
+        assert "\n" not in str(refusal.value) and not re.search("weights_only|pickle|trust", str(refusal.value))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_manifest_is_listed_with_what_is_here(bench, declare, server):
