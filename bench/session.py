@@ -16,12 +16,12 @@ import torch
 
 from bench import plugins
 from bench.api.model import Method
-from bench.api.results import read_table
 from bench.commands.models import ready
 from bench.commands.score import command as score_command
 from bench.core.device import resolve_device
 from bench.core.files import folder_name
 from bench.core.image import read_image, to_float, to_uint8
+from bench.core.results import read_table
 from bench.errors import UsageError
 from bench.grid.inference import batch_size, checked_sr, fast, halving
 from bench.grid.run import Run

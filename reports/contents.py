@@ -7,17 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from .efficiency import cost_table
-from .rows import read
+from .rows import Loaded, load
 from .statistics import Contest, agreements, contests, mark, rank_tables
-from .tables import Table, build, letter
+from .tables import Table, build, headline, letter
 
 
 @dataclass(frozen=True)
 class Contents:
-    rows: list[dict[str, Any]]  # set-level rows of results.csv
-    records: list[dict[str, Any]]  # run.json
+    loaded: Loaded
     tables: list[Table]
     contests: list[Contest]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Of whole sets."""
+        return self.loaded.rows
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Of every run, its run.json."""
+        return self.loaded.records
 
     def of(self, kind: str) -> list[Table]:
         return [t for t in self.tables if t.kind == kind]
@@ -25,9 +34,10 @@ class Contents:
 
 def contents(runs: list[Path]) -> Contents:
     """Tables of results, then of LR, consistency, ranks, agreement of metrics and cost; the first ones with marks."""
-    rows, records = read(runs)
+    loaded = load(runs, headline)
+    rows, records = loaded.rows, loaded.records
     tables = build(rows)
-    found = contests(runs, records)
+    found = contests(loaded)
     mark(tables, found)
     for table in tables:
         remarks = [c.found.remark for c in found if c.within(table)]
@@ -40,7 +50,7 @@ def contents(runs: list[Path]) -> Contents:
         one.note = letter(notes.index(one.reason))
     more = [*rank_tables(tables, found), *(t for t, _ in agreements(tables)), *cost]
     order = ("results", "degradations", "consistency", "smoothness", "ranks", "agreement", "cost")
-    return Contents(rows, records, sorted([*tables, *more], key=lambda t: order.index(t.kind)), found)
+    return Contents(loaded, sorted([*tables, *more], key=lambda t: order.index(t.kind)), found)
 
 
 def summary(tables: list[Table]) -> dict[str, Any] | None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.api.pictures import of_run
-from bench.api.results import read_table
 from bench.core.files import copy, folder_name
+from bench.core.pictures import of_run
 
 from .pictures import SIDE, embedded, small_copy
-from .tables import COMPETITOR, facts, headline, split
+from .rows import Loaded, Single
+from .tables import facts, split
 
 ROWS = 4  # faces of a condition shown without asking, evenly spread over the names
 INLINE = 3_000_000  # bytes of pictures that the page keeps as they are, losslessly
 BUDGET = 15_000_000  # bytes of all pictures in the page, before base64 adds a third
-PICTURES = 6_000  # pictures in the page at most; the others are read from the folder beside it
+PICTURES = 6_000  # in the page at most; of more only the shown ones are, the others are read from the folder beside it
+SAMPLE = 50  # pictures whose small copies tell the size of all
 FULL_REFERENCE = ("psnr", "ssim", "lpips", "dists")  # an `ok` value of these proves that a condition has ground truth
 LEADS = ("lpips", "dists", "psnr", "ssim", "nima", "musiq", "topiq-face", "niqe", "lr-psnr")  # a face's first metric
 
@@ -64,34 +67,33 @@ class Gallery:
         return np.stack(list(self.values[metric].values())).std(0)
 
 
-def galleries(runs: list[Path], records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[Gallery]:
+def galleries(runs: list[Path], loaded: Loaded) -> list[Gallery]:
     """Every condition of every run that has pictures or values of single faces."""
     found = []
-    for folder, record in zip(runs, records, strict=True):
-        run = record["run"] if len(runs) > 1 else ""
-        table = read_table(folder)
-        table = table[(table["image"].fillna("") != "") & (table["status"] == "ok") & (table["method"] != "")]
-        table = table[table["metric"].isin([m for m in table["metric"].unique() if headline(m)])]
-        table = table.assign(run=run, faces=record["faces"])
-        parts = dict(iter(table.groupby("condition", sort=False)))
-        for condition in dict.fromkeys([*record["conditions"], *parts]):
-            one = _pictures(folder, record, condition, run, rows)
-            if condition in parts:
-                _add_values(one, parts[condition])
-            if one.columns or one.values:
-                _choose(one)
-                found.append(one)
+    for folder, record in zip(runs, loaded.records, strict=True):
+        mine = [one for one in loaded.singles if any(record["run"] in of for of in one.runs)]
+        for condition in dict.fromkeys([*record["conditions"], *(one.condition for one in mine)]):
+            gallery = _pictures(folder, record, condition, record["run"] if len(runs) > 1 else "", loaded)
+            for one in mine:
+                if one.condition == condition:
+                    _add_values(gallery, one, record["run"])
+            if gallery.columns or gallery.values:
+                _choose(gallery)
+                found.append(gallery)
     return found
 
 
-def _pictures(folder: Path, record: dict[str, Any], condition: str, run: str, rows: list[dict[str, Any]]) -> Gallery:
+def _pictures(folder: Path, record: dict[str, Any], condition: str, run: str, loaded: Loaded) -> Gallery:
     place = folder_name(condition)
     columns = [Column("LR", "lr", folder / "images" / "lr" / place)]
+    labels = [model["label"] for model in record["methods"]]
     for model in record["methods"]:
         called = (model.get("name", model["label"]), model.get("variant", ""), model["degradation"])
-        key = (run, record["faces"], *map(str, called))
-        columns.append(Column(model["label"], "method", folder / "images" / model["images"] / place, key))
-    if truth_is_known(condition, record, rows):
+        key = loaded.keys.get((record["run"], condition, *map(str, called)), ())
+        several = labels.count(model["label"]) > 1 and "seed" in model
+        label = f"{model['label']}, seed {model['seed']}" if several else model["label"]
+        columns.append(Column(label, "method", folder / "images" / model["images"] / place, key))
+    if truth_is_known(condition, record, loaded.rows):
         columns.append(Column("HR, truth", "hr", folder / "images" / "hr"))
     belongs = of_run(folder, record)
     for column in columns:
@@ -103,18 +105,18 @@ def _pictures(folder: Path, record: dict[str, Any], condition: str, run: str, ro
     return Gallery(condition, run, names, columns if len(columns) > 1 else [])
 
 
-def _add_values(one: Gallery, table: Any) -> None:
-    if not one.names:
-        one.names = list(dict.fromkeys(table["image"]))
+def _add_values(gallery: Gallery, one: Single, run: str) -> None:
+    if not gallery.names:
+        gallery.names = one.names
     place = {name: i for i, name in enumerate(one.names)}
-    for (metric, *key), part in table.groupby(["metric", *COMPETITOR], sort=False):
-        values = np.full(len(one.names), np.nan)
-        where = part["image"].map(place).to_numpy(dtype=float)
-        kept = ~np.isnan(where)
-        values[where[kept].astype(int)] = part["value"].to_numpy(dtype=float)[kept]
-        if kept.any():
-            one.values.setdefault(str(metric), {})[tuple(map(str, key))] = values
-            one.directions[str(metric)] = str(part["direction"].iloc[0])
+    taken = [place.get(name, -1) for name in gallery.names]
+    if max(taken, default=-1) < 0:
+        return
+    values = np.where(np.array(taken)[:, None] >= 0, one.values[taken], np.nan)
+    for number, key in enumerate(one.keys):
+        if run in one.runs[number]:
+            gallery.values.setdefault(one.metric, {})[key] = values[:, number]
+            gallery.directions[one.metric] = one.direction
 
 
 def _choose(one: Gallery) -> None:
@@ -135,44 +137,52 @@ def _choose(one: Gallery) -> None:
 
 def truth_is_known(condition: str, record: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
     """Real LR has ground truth only where a metric could use it; equal file names do not make a pair."""
-    run = {"", record["run"]}
     return condition != "real" or any(
-        r["status"] == "ok" and r["condition"] == "real" and r["run"] in run and split(r["metric"])[0] in FULL_REFERENCE
+        r["status"] == "ok"
+        and r["condition"] == "real"
+        and (not r["run"] or record["run"] in r["run"])
+        and split(r["metric"])[0] in FULL_REFERENCE
         for r in rows
     )
 
 
 def take_pictures(found: list[Gallery], out: Path) -> dict[str, Any]:
-    """Fill the shots: first the faces that are shown, then the others in small copies, up to the page's limits.
+    """Fill the shots: the faces that are shown, and all the others in small copies where the page's limits allow.
 
-    Returns what a reader must know: how many faces are in the page (``inside``) of ``all``, and whether the others are
-    read from a folder beside it, which is made where the run's own does not lie there.
+    Returns what a reader must know: ``count`` in the page, whether they are ``lossless``, and whether the others are read
+    from ``outside``, a folder beside the page, which is made where the run's own does not lie there.
     """
-    shown = [(c, i, g.names[i]) for g in found for i, _ in g.rows for c in g.columns]
-    rest = [(c, i, name) for g in found for i, name in enumerate(g.names)
-            for c in g.columns if i not in dict(g.rows)]  # fmt: skip
-    lossless = sum(_weight(c.root / f"{name}.png") for c, _, name in shown[:PICTURES] if name in c.there) <= INLINE
-    used, count = 0, 0
-    for part, keep in ((shown, lossless), (rest, False)):
-        for column, index, name in part:
-            if count >= PICTURES or used >= BUDGET:
-                break
-            if name not in column.there:
-                continue
-            source = column.root / f"{name}.png"
-            shot = embedded(source) if keep else small_copy(source)
-            if shot:
-                column.shots[index] = shot
-                used, count = used + len(shot) * 3 // 4, count + 1
-    total = sum(name in c.there for c, _, name in rest[:PICTURES]) + len(shown)
-    outside = len(rest) + len(shown) > PICTURES or count < total
+    shown = [(c, i, g.names[i]) for g in found for i, _ in g.rows for c in g.columns if g.names[i] in c.there]
+    rest = [(c, i, name) for g in found for i, name in enumerate(g.names) if i not in dict(g.rows)
+            for c in g.columns if name in c.there]  # fmt: skip
+    shown, more = shown[:PICTURES], shown[PICTURES:]
+    lossless = sum(_weight(c.root / f"{name}.png") for c, _, name in shown) <= INLINE
+    _fill(shown, embedded if lossless else small_copy)
+    used = sum(len(c.shots[i]) for c, i, _ in shown) * 3 // 4
+    sample = rest[:: max(1, len(rest) // SAMPLE)]
+    weight = sum(len(small_copy(c.root / f"{name}.png")) for c, _, name in sample) * 3 / 4 / max(1, len(sample))
+    outside = bool(more) or len(shown) + len(rest) > PICTURES or used + weight * len(rest) > BUDGET
     if outside:
         _beside(found, out)
-    return {"outside": outside, "lossless": lossless, "count": count, "side": SIDE}
+    else:
+        _fill(rest, small_copy)
+    return {
+        "outside": outside,
+        "lossless": lossless,
+        "count": sum(len(c.shots) for g in found for c in g.columns),
+        "side": SIDE,
+    }
+
+
+def _fill(wanted: list[tuple[Column, int, str]], copy_of: Callable[[Path], str]) -> None:
+    with ThreadPoolExecutor() as pool:  # encoders leave the interpreter
+        made = pool.map(copy_of, [column.root / f"{name}.png" for column, _, name in wanted], chunksize=32)
+        for (column, index, _), shot in zip(wanted, made, strict=True):
+            column.shots[index] = shot
 
 
 def _weight(file: Path) -> int:
-    return min(file.stat().st_size, SIDE * SIDE * 2) if file.is_file() else 0
+    return min(file.stat().st_size, SIDE * SIDE * 2)
 
 
 def _beside(found: list[Gallery], out: Path) -> None:

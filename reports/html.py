@@ -45,7 +45,7 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         ),  # unbroken
     }
     entries = protocols(rows)
-    galleries = faces.galleries(runs, records, rows)
+    galleries = faces.galleries(runs, found.loaded)
     shown = faces.take_pictures(galleries, out)
     keys: dict[tuple[str, ...], int] = {}
     results = found.of("results")

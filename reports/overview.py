@@ -28,7 +28,9 @@ class Group:
 @dataclass
 class Overview:
     groups: list[Group]
-    rows: list[tuple[Any, list[Cell]]]  # a row of a table (its label, run and key), its cells
+    rows: list[
+        tuple[Row, list[tuple[Cell, Row]]]
+    ]  # a row for its label and run; its cells, each with the row it is from
 
 
 def overview(tables: list[Table]) -> Overview | None:
@@ -74,8 +76,9 @@ def who(row: Row) -> tuple[str, ...]:
     return (row.key[0], *row.key[2:])
 
 
-def _cell(table: Table, index: int, key: tuple[str, ...]) -> Cell:
-    return next((r.cells[index] for r in table.rows if who(r) == key), Cell("—", status="missing"))
+def _cell(table: Table, index: int, key: tuple[str, ...]) -> tuple[Cell, Row]:
+    none = Cell("—", status="missing")
+    return next(((r.cells[index], r) for r in table.rows if who(r) == key), (none, Row("", "", [])))
 
 
 def planes(tables: list[Table], colours: dict[str, int]) -> dict[str, list[dict[str, Any]]]:

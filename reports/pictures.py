@@ -6,6 +6,8 @@ import base64
 import io
 from pathlib import Path
 
+import numpy as np
+
 SIDE = 256  # px; a larger picture is shown reduced
 QUALITY = 90  # of small copies
 
@@ -27,6 +29,14 @@ def small_copy(file: Path) -> str:
         return ""
     data = _encoded(file.read_bytes(), "WEBP", quality=QUALITY, method=2)
     return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+
+
+def pixels(file: Path) -> np.ndarray:
+    """A picture of a run's folder: (H, W, 3) uint8. (`bench.core.image` reads everybody's files, and brings torch.)"""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _encoded(data: bytes, kind: str, **how: int) -> bytes:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.api.pictures import of_run
 from bench.core.files import write_atomically
-from bench.core.image import read_image
+from bench.core.pictures import of_run
 from bench.errors import UsageError
 
 from . import faces, severity
@@ -18,6 +17,7 @@ from .contents import Contents, contents
 from .figures import COLOURS, DASHES
 from .layout import arrange, checked
 from .overview import DISTORTION, PERCEPTION, find_column, first
+from .pictures import pixels
 from .tables import Table
 
 WIDTH = {1: 3.5, 2: 7.16}  # inches of one and of two columns, as most two-column styles have them
@@ -71,7 +71,7 @@ def _all(plt: Any, found: Contents, runs: list[Path], layout: dict[str, Any], wi
     rows = {r.key: r.label for t in found.of("results") for r in t.rows}
     styles = {name: i for i, name in enumerate(dict.fromkeys(names.values()))}
     wanted = layout.get("conditions")
-    for gallery in faces.galleries(runs, found.records, found.rows):
+    for gallery in faces.galleries(runs, found.loaded):
         if gallery.columns and (not wanted or gallery.condition in wanted):
             where = _file(gallery.condition, gallery.run)
             yield f"faces-{where}", qualitative(plt, gallery, rows, width)
@@ -121,7 +121,7 @@ def qualitative(plt: Any, gallery: faces.Gallery, labels: dict[tuple[str, ...], 
                 whole.set_title(_wrapped(name, round(side * 16)), fontsize=min(7, side * 8), pad=2)
             if gallery.names[index] not in column.there:
                 continue
-            image = read_image(file).transpose(1, 2, 0)
+            image = pixels(file)
             how = "nearest" if column.kind == "lr" else "antialiased"
             whole.imshow(image, interpolation=how)
             high, wide = image.shape[:2]
@@ -169,7 +169,7 @@ def robustness(plt: Any, found: dict[str, Any], width: float) -> Any:
             if place == 0:
                 axis.set_title(_wrapped(head, round(side * 15)), fontsize=6.5, pad=2)
             if head in columns:
-                image = read_image(columns[head]["file"]).transpose(1, 2, 0)
+                image = pixels(columns[head]["file"])
                 axis.imshow(image, interpolation="nearest" if place == 0 else "antialiased")
                 if note := columns[head]["note"]:
                     style = {"fontsize": 5.5, "color": "white", "ha": "right", "va": "bottom"}
@@ -306,7 +306,7 @@ def training(plt: Any, models: list[dict[str, Any]], width: float) -> Any:
 
 def shown(plt: Any, file: Path, width: float) -> Any:
     """A picture that a model drew of what it has learnt."""
-    image = read_image(file).transpose(1, 2, 0)
+    image = pixels(file)
     figure, axis = plt.subplots(figsize=(width, width * image.shape[0] / image.shape[1]))
     axis.imshow(image, interpolation="nearest")
     axis.set_axis_off()

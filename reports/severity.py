@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench.api.pictures import of_run
 from bench.core.files import folder_name
+from bench.core.pictures import of_run
 
 from .figures import chart
 from .pictures import embedded

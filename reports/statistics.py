@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench.core import stats
 
-from .rows import COMPETITOR, labelled
-from .tables import SEED, Cell, Column, Row, Table, headline, letter, numberless, rank, split, unsound, whole
+from .rows import Loaded
+from .tables import SEED, Cell, Column, Row, Table, letter, numberless, rank, split, unsound, whole
 
 
 @dataclass(frozen=True)
@@ -46,36 +44,19 @@ class Contest:
         return [f"{known[k]} on {trained[k]}" if known[k] in twice else known[k] for k in self.keys]
 
 
-def contests(runs: list[Path], records: list[dict[str, Any]]) -> list[Contest]:
-    """Every metric with values of single faces, under every condition with two methods or more.
-
-    A face's value is the mean over a method's seeds: they are replicates, not faces. A metric's ``guard`` keeps methods out.
-    """
-    import pandas as pd
-
-    table = labelled(runs, records)
-    table = table[table["method"] != ""] if len(table) else table
-    unfit = unsound(table[table["image"].fillna("") == ""].to_dict("records"))
-    faces = table[(table["image"].fillna("") != "") & (table["status"] == "ok")]
-    faces = faces[faces["metric"].isin([m for m in faces["metric"].unique() if headline(m)])]
-    found = []
-    for (_, condition, metric), group in (
-        faces.groupby(["faces", "condition", "metric"], sort=False) if len(faces) else ()
-    ):
-        columns = {tuple(map(str, key)): one.groupby("image")["value"].mean().astype(float)
-                   for key, one in group.groupby(list(COMPETITOR), sort=False)}  # fmt: skip
-        columns = {
-            key: one for key, one in columns.items() if (key, str(condition), whole(str(metric))[0]) not in unfit
-        }
-        protocols = {SEED.sub("", str(p)) for p in group["protocol"].unique()}
-        if len(columns) > 1 and len({numberless(p) for p in protocols}) == 1:
-            values = pd.concat(list(columns.values()), axis=1).to_numpy()
-            direction = str(group["direction"].iloc[0])
-            result = stats.compare(values, direction)
+def contests(found: Loaded) -> list[Contest]:
+    """Every metric with values of single faces, under every condition with two methods or more; a ``guard`` keeps methods out."""
+    unfit, made = unsound([r for r in found.sets if r["method"]]), []
+    for one in found.singles:
+        fit = [i for i, key in enumerate(one.keys) if (key, one.condition, whole(one.metric)[0]) not in unfit]
+        if len(fit) > 1 and len({numberless(SEED.sub("", p)) for p in one.protocols}) == 1:
+            values = one.values[:, fit]
+            result = stats.compare(values, one.direction)
             shared = values[np.isfinite(values).all(1)]
             common = tuple(shared.mean(0).tolist()) if len(shared) else ()
-            found.append(Contest(str(condition), str(metric), direction, list(columns), result, common))
-    return found
+            keys = [one.keys[i] for i in fit]
+            made.append(Contest(one.condition, one.metric, one.direction, keys, result, common))
+    return made
 
 
 def mark(tables: list[Table], found: list[Contest]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.api.results import read_table
 from bench.core import stats
+from bench.core.results import read_table
 from bench.errors import UsageError
 
 SAME = ("method", "variant", "degradation", "condition", "metric")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import plugins
-from bench.api.results import read_table
 from bench.core.files import read_toml
 from bench.core.hashing import content_hash, key_of
+from bench.core.results import read_table
 from bench.errors import BenchError, UsageError
 from bench.grid.reports import rendered
 from bench.grid.status import read

@@ -12,10 +12,10 @@ from typing import Any
 from bench import plugins
 from bench.api.metric import Outputs
 from bench.api.reference import read_reference
-from bench.api.results import write_table
 from bench.core.device import resolve_device
 from bench.core.files import folder_name, prepare_folder, write_json
 from bench.core.image import read_image
+from bench.core.results import write_table
 from bench.core.spec import nearest
 from bench.errors import UsageError
 from bench.faces.images import ImageFiles, extent, fingerprint, shapes

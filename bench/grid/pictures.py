@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.api.pictures import LISTING, digest, listing, signature, unchanged
 from bench.core.files import copy, folder_name, left_behind, write_atomically, write_json
 from bench.core.hashing import content_hash
 from bench.core.image import write_image
+from bench.core.pictures import LISTING, digest, listing, signature, unchanged
 from bench.faces.faceset import FaceSet
 
 

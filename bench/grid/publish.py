@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import __version__, plugins
-from bench.api.results import write_table
 from bench.core.files import write_json
 from bench.core.hashing import content_hash, key_of
+from bench.core.results import write_table
 from bench.grid.artefacts import Artefacts
 from bench.grid.pictures import leave_only, own_folder
 from bench.grid.record import Facts, identity, record, sealed, up_to_date

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.api.pictures import of_run
-from bench.api.results import read_table
 from bench.core.files import folder_name, write_atomically, write_json
 from bench.core.image import read_image
+from bench.core.pictures import of_run
+from bench.core.results import read_table
 from bench.errors import UsageError
 
 TEMPLATES = Path(__file__).parent / "templates"

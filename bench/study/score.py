@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.api.results import read_table
 from bench.core import stats
+from bench.core.results import read_table
 from bench.study.votes import Votes
 
 RESAMPLES = 2000

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.api.results import write_table
 from bench.core.files import write_json
+from bench.core.results import write_table
 from bench.grid.reports import rendered
 from bench.testing.findings import Broken
 

@@ -2,7 +2,11 @@
 // A cell opens: its value and protocol, its distribution over faces, the faces behind it, and tests against the others.
 (() => {
   const { make, data } = bench;
-  const gallery = (condition, run) => data.galleries.findIndex((one) => one.condition === condition && one.run === run);
+  // Where a method's values of single faces are; without any, where its run's faces are.
+  const gallery = (condition, metric, key, run) => {
+    const known = data.galleries.findIndex((one) => one.condition === condition && one.values[metric] && one.values[metric][key]);
+    return known >= 0 ? known : data.galleries.findIndex((one) => one.condition === condition && one.run === run);
+  };
   const panel = make("dialog", { class: "detail", "aria-label": "A value in detail" });
   document.body.append(panel);
   panel.addEventListener("click", (event) => event.target === panel && panel.close());
@@ -37,8 +41,8 @@
     make("img", { src: bench.source(number, column, index) || "data:,", alt: data.galleries[number].names[index] }), words);
 
   bench.detail = (cell) => {
-    const row = cell.parentNode, { m: metric, c: condition, d: direction } = cell.dataset, key = row.dataset.k;
-    const digits = bench.digits(metric), number = gallery(condition, row.dataset.run), one = data.galleries[number];
+    const row = cell.parentNode, { m: metric, c: condition, d: direction } = cell.dataset, key = cell.dataset.k;
+    const digits = bench.digits(metric), number = gallery(condition, metric, key, row.dataset.run), one = data.galleries[number];
     const missing = cell.dataset.v === undefined, by = one && one.values[metric];
     const parts = [make("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => panel.close() }, "✕"),
       make("h3", {}, `${bench.title(metric)}: ${row.cells[0].textContent}${condition ? ` on ${condition}` : ""}`),

@@ -141,7 +141,7 @@ bench.table = (table) => {
     rows.filter((row) => row !== base).forEach((row) => [...row.cells].forEach((cell, place) => {
       const change = number(cell) - number(base.cells[place]);
       if (!Number.isFinite(change)) return;
-      const p = bench.p(cell.dataset.c, cell.dataset.m, row.dataset.k, base.dataset.k);
+      const p = bench.p(cell.dataset.c, cell.dataset.m, cell.dataset.k, base.cells[place].dataset.k);
       const sure = p === null || p <= 0.05;
       const good = change === 0 ? "same" : (change > 0) === (cell.dataset.d === "higher") ? "better" : "worse";
       const text = table.dataset.kind === "cost" || Math.abs(change) >= 1e5 ? change.toPrecision(3) : change.toFixed(bench.digits(cell.dataset.m));

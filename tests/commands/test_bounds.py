@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from bench.api.results import write_table
+from bench.core.results import write_table
 
 
 @pytest.mark.parametrize(

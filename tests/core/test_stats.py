@@ -44,6 +44,23 @@ def test_equal_pairs_say_nothing():
     assert stats.wilcoxon(np.r_[a, 1, 1], np.r_[b, 1, 1]) == stats.wilcoxon(a, b)
 
 
+@pytest.mark.parametrize("n, method", [(30, "exact"), (90, "approx")])
+def test_many_pairs_at_once_are_each_scipys(n, method):
+    """Some with values missing, one with ties and equal pairs, one without any difference."""
+    rng = np.random.default_rng(n)
+    first, second = rng.normal(size=(2, n, 6)) + np.array([0.4, 0])[:, None, None]
+    first[:9, 1], second[4, 2], first[2, 2] = np.nan, np.inf, -np.inf
+    first[:, 3], second[:, 3] = rng.integers(0, 4, (2, n))
+    first[:, 4] = second[:, 4]
+    found = stats.wilcoxons(first, second)
+    for i in range(6):
+        there = np.isfinite(first[:, i]) & np.isfinite(second[:, i]) & (first[:, i] != second[:, i])
+        how = "approx" if i == 3 else method
+        wanted = scipy.stats.wilcoxon(first[there, i], second[there, i], method=how).pvalue if there.any() else 1
+        assert found[i] == pytest.approx(wanted), i
+    assert found[0] == stats.wilcoxon(first[:, 0], second[:, 0])
+
+
 def test_holms_correction_by_hand():
     assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert stats.holm([0.5, 0.9]).tolist() == [1, 1] and stats.holm([]).tolist() == []

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench import plugins
-from bench.api.results import read_table, write_table
+from bench.core.results import read_table, write_table
 from bench.grid.publish import Meanwhile
 from bench.grid.run import Run
 from bench.grid.settings import Settings

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.api.results import COLUMNS
+from bench.core.results import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import METHODS, picture, row, rows_of
+from made_reports import FACES, METHODS, picture, row, rows_of
 
 
 @pytest.fixture
@@ -20,7 +20,17 @@ def run(tmp_path):
                 row(method, "", f"cost{part}", value, n=1, ci_low=None, ci_high=None, direction="lower", **more)
             )
         speed = {} if method == "twin" else {"cost": {"faces_per_second": 1234.5 / (index + 1), "batch": 16.0}}
-        models.append({"label": method, "name": method, "images": method, "degradation": "", "measured": speed, **more})
+        models.append(
+            {
+                "label": method,
+                "name": method,
+                "images": method,
+                "degradation": "",
+                "measured": speed,
+                "scale": 4,
+                **more,
+            }
+        )
         for condition in ("bicubic", "real"):
             place = tmp_path / "figures/consistency" / method / condition
             listed = []
@@ -35,6 +45,14 @@ def run(tmp_path):
     ]
     rows += [row("", name, "swd-lr-gain", value) for name, value in (("bicubic", 0.0), ("noise", 16.2))]
     pd.DataFrame(rows).to_csv(tmp_path / "results.csv", index=False)
-    record = {"methods": models, "conditions": ["bicubic", "real"], "device": "CPU, 2 threads", "preset": "quick"}
+    data = {what: {"source": what, "train": 12, "test": FACES, "size": "32x32", "fingerprint": f"ab+{what}"}
+            for what in ("hr", "lr")}  # fmt: skip
+    record = {
+        "methods": models,
+        "conditions": ["bicubic", "real"],
+        "device": "CPU, 2 threads",
+        "preset": "quick",
+        "data": data,
+    }
     (tmp_path / "run.json").write_text(json.dumps(record))
     return tmp_path

@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,10 @@ import pandas as pd
 import pytest
 from bench.reports import faces, html, latex, tables, text
 from bench.reports import pictures as pictures_of
+from bench.reports.contents import contents
 from made_reports import Links, picture, row
 
+ROOT = Path(__file__).parents[2]
 QUICK = (
     "Quick preset: small networks, short training (1 model, 1,000 steps); 4 test faces; not comparable with published "
     "numbers. Training time was limited to 3 s for all models together."
@@ -220,6 +224,31 @@ def test_seeds_are_replicates(make_run):
     assert len(tables.build(other)[0].rows) == 6, "another preset is another method, not a replicate"
 
 
+def test_a_faces_value_is_the_mean_over_seeds_and_belongs_to_its_row(make_run):
+    """By pandas alone; what the page shows of a face is found by the key of the table's row."""
+    runs = [make_run(f"s{seed}", seed=seed) for seed in (0, 1, 2)]
+    rng, given = np.random.default_rng(0), []
+    for seed, run in enumerate(runs):
+        frame = pd.read_csv(run / "results.csv", keep_default_na=False)
+        rows = [row(m, c, "psnr", float(v), image=f"face{i}", n=1, seed=seed)
+                for m in ("bicubic", "broken") for c in ("real", "jpeg[quality=30]") for i, v in enumerate(rng.normal(20, 1, 5))
+                if (m, i, seed) != ("bicubic", 4, 1)]  # fmt: skip
+        given += rows
+        pd.concat([frame, pd.DataFrame(rows)]).to_csv(run / "results.csv", index=False)
+    found = contents(runs)
+    wanted = pd.DataFrame(given).groupby(["condition", "method", "image"]).value.mean()
+    assert len(found.loaded.singles) == 2
+    for one in found.loaded.singles:
+        for number, key in enumerate(one.keys):
+            mine = wanted[one.condition, key[2]]
+            assert dict(zip(one.names, one.values[:, number], strict=True)) == pytest.approx(mine.to_dict())
+            assert one.runs[number] == {r["run"] for r in found.records}
+    keys = {(t.condition, r.key) for t in found.of("results") for r in t.rows}
+    for gallery in faces.galleries(runs, found.loaded):
+        assert {(gallery.condition, c.key) for c in gallery.columns if c.label == "bicubic"} <= keys
+        assert all((gallery.condition, key) in keys for by in gallery.values.values() for key in by) and gallery.values
+
+
 def measured(make_run, name, values, *, protocol="psnr, as tested", scale=4, n=4, **more):
     """A run of one method with values of single faces, by name."""
     run = make_run(name, **more)
@@ -247,8 +276,6 @@ def measured(make_run, name, values, *, protocol="psnr, as tested", scale=4, n=4
 
 
 def first_table(runs):
-    from bench.reports.contents import contents
-
     return next(t for t in contents(runs).tables if t.kind == "results")
 
 
@@ -317,3 +344,12 @@ def test_several_runs_share_a_page_and_no_anchor(make_run):
     found = Links(page(make_run("a"), make_run("b", seed=3)))
     assert len(set(found.ids)) == len(found.ids)
     assert {a[1:] for a in found.addresses if a.startswith("#")} <= set(found.ids)
+
+
+def test_a_report_needs_no_torch(make_run):
+    run = make_run()
+    code = ("import sys; from bench.cli import main\n"
+            "for form in ('html', 'latex', 'md', 'csv'): assert main(['report', sys.argv[1], '--format', form]) == 0\n"
+            "assert 'torch' not in sys.modules")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code, str(run)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
