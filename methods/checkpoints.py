@@ -88,16 +88,34 @@ def in_order(path: Path, net: nn.Module, enlarging: tuple[str, ...] = ("up", "la
         v for k, v in state.items() if isinstance(v, Tensor) and not re.search(r"(^|\.)(sub_mean|add_mean|mean$)", k)
     ]
     ours = net.state_dict()
-    shapes = [tuple(v.shape) for v in theirs]
-    for wanted in (list(ours), [k for k in ours if k.partition(".")[0] not in enlarging]):
-        found = shapes if len(wanted) == len(ours) else shapes[: len(wanted)]
-        if found == [tuple(ours[k].shape) for k in wanted]:
-            return dict(zip(wanted, theirs, strict=False))
-    pairs = zip(ours.items(), shapes, strict=False)
-    other = next((f"{k} is {list(v.shape)} here, {list(s)} there" for (k, v), s in pairs if tuple(v.shape) != s), "")
-    raise UsageError(
-        f"{path}: {len(theirs)} tensors that do not fit the {len(ours)} of this network{other and '; ' + other}"
-    )
+    wanted, given = ([tuple(v.shape) for v in tensors] for tensors in (ours.values(), theirs))
+    shared = sum(k.partition(".")[0] not in enlarging for k in ours)  # they come first
+    if given != wanted and not _of_another_scale(given, wanted, shared, sum(k.startswith(enlarging[-1]) for k in ours)):
+        pairs = zip(ours, wanted, given, strict=False)
+        other = next((f"; {k} is {list(a)} here, {list(b)} there" for k, a, b in pairs if a != b), "")
+        raise UsageError(f"{path}: {len(theirs)} tensors that do not fit the {len(ours)} of this network{other}")
+    names = list(ours) if given == wanted else list(ours)[:shared]
+    found = dict(zip(names, theirs, strict=False))
+    if odd := next((k for k, v in found.items() if v.is_floating_point() != ours[k].is_floating_point()), ""):
+        raise UsageError(f"{path}: {odd} is of {found[odd].dtype}, which no weight is")
+    return found
+
+
+def _of_another_scale(given: list[tuple[int, ...]], wanted: list[tuple[int, ...]], shared: int, last: int) -> bool:
+    """Whether shapes agree in the first ``shared`` and the ``last`` tensors, with nothing but enlarging ones between.
+
+    A convolution enlarges that has more outputs than inputs; without that, a network of more blocks would fit one of fewer.
+    """
+    between = [shape for shape in given[shared:-last] if len(shape) == 4]
+    ends = given[:shared] == wanted[:shared] and given[-last:] == wanted[-last:]
+    return ends and bool(between) and all(outputs > inputs for outputs, inputs, *_ in between)
+
+
+def finite(path: Path, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``found``. Raises UsageError where values are not finite."""
+    if odd := next((k for k, v in found.items() if not v.isfinite().all()), ""):
+        raise UsageError(f"{path}: {odd} holds values that are not finite")
+    return found
 
 
 def content_hash(path: Path) -> str:

@@ -109,8 +109,12 @@ def released_weights(path: Path, net: RRDBNet) -> dict[str, Tensor]:
     theirs, ours = found.model.state_dict(), net.state_dict()
     if [v.shape for v in theirs.values()] != [v.shape for v in ours.values()]:
         blocks = len({key.split(".")[3] for key in theirs if ".RDB" in key})
-        size = f"{blocks} blocks of {theirs['model.0.weight'].shape[0]} channels at scale {found.scale}"
-        here = f"{len(net.trunk)} of {net.first.out_channels} at scale {2 ** len(net.up)}"
+        growth, inner = (
+            next(v.shape[0] for k, v in s.items() if part in k) for s, part in ((theirs, ".RDB"), (ours, "convs."))
+        )
+        channels = theirs["model.0.weight"].shape[0]
+        size = f"{blocks} blocks of {channels} channels, growth {growth}, at scale {found.scale}"
+        here = f"{len(net.trunk)} of {net.first.out_channels}, growth {inner}, at scale {2 ** len(net.up)}"
         raise UsageError(f"{path}: an RRDBNet of {size}, but this one has {here}")
     return dict(zip(ours, theirs.values(), strict=True))
 

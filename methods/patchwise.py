@@ -13,7 +13,7 @@ from bench import weights
 from bench.kit.patches import crops, turned
 from bench.kit.tile import tiled
 
-from .checkpoints import in_order, starting_hash, starting_point
+from .checkpoints import finite, in_order, starting_hash, starting_point
 
 
 class Patchwise(bench.Method):
@@ -49,7 +49,7 @@ class Patchwise(bench.Method):
         def fits(path: Path) -> None:
             with torch.device("meta"):
                 net = cls.generator(params, scale)
-            cls.released(path, net)
+            finite(path, cls.released(path, net))
 
         return starting_hash(params.init, fits)
 

@@ -1,6 +1,7 @@
 """The networks of the systems that the papers compare with, written out once more on the same weights; their defaults."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from test_compared_nets import build
 from test_networks import close, conv, lively, norm
 from torch import nn
 
+from bench.core.spec import override
 from bench.kit.cyclegan import PatchGAN, ResidualBlock, TranslationResNet
 from bench.kit.patches import crops, turned
 from bench.kit.schedules import stepped
@@ -46,12 +48,27 @@ def test_defaults_are_the_papers(cls):
     assert {k: getattr(params, k) for k in DEFAULTS[cls]} == DEFAULTS[cls]
 
 
+def test_the_baseline_of_edsr_scales_no_residuals():
+    """Section 3.2 and Table 1."""
+    baseline = override(EDSR.Params(), EDSR.variants["baseline"], "")
+    assert (baseline.width, baseline.blocks, baseline.scaling, baseline.self_ensemble) == (64, 16, 1.0, False)
+    assert override(EDSR.Params(), EDSR.variants["edsr+"], "") == replace(EDSR.Params(), self_ensemble=True)
+
+
 @pytest.mark.parametrize("cls", [SRGAN, ESRGAN])
 def test_critics_have_batch_norm_and_the_size_of_a_patch(cls):
     """32 px of a face of 64: four strides leave 2x2."""
     critic = build(cls, hr_size=64, patch=8).critic
     assert sum(isinstance(m, nn.BatchNorm2d) for m in critic.modules()) == 7
     assert critic.dense[0].in_features == 8 * 2 * 2 * 2
+
+
+def test_cyclegans_critics_see_70_px_of_large_faces():
+    """Three layers of stride 2 from faces of 24 px on."""
+    strides = lambda size: [
+        m.stride[0] for m in build(CycleGANSR, hr_size=size).critic.modules() if isinstance(m, nn.Conv2d)
+    ]
+    assert strides(64) == [2, 2, 2, 1, 1] and strides(16) == [2, 2, 1, 1]
 
 
 # ---------------------------------------------------------------- layers
@@ -78,20 +95,23 @@ def test_srresnet():
 def test_wavelet_net():
     net, x = lively(WaveletNet((4, 6), 2, 2, 2)), torch.rand(2, 3, 6, 5)
 
-    def grouped(v, layer):
-        bias = layer.bias.chunk(layer.groups) if layer.bias is not None else [None] * layer.groups
-        parts = zip(v.chunk(layer.groups, 1), layer.weight.chunk(layer.groups), bias, strict=True)
+    def grouped(v, layer, groups):
+        bias = layer.bias.chunk(groups) if layer.bias is not None else [None] * groups
+        parts = zip(v.chunk(groups, 1), layer.weight.chunk(groups), bias, strict=True)
         return torch.cat([F.conv2d(a, w, b, padding=w.shape[-1] // 2) for a, w, b in parts], 1)
 
-    def block(v, b):
+    def block(v, b, read=1, groups=1):
         one, norm_one, _, two = b.body
-        aside = grouped(v, b.expand) if v.shape[1] != one.out_channels else v
-        return norm(grouped(norm(grouped(v, one), norm_one).relu(), two) + aside, b.norm).relu()
+        aside = grouped(v, b.expand, read) if v.shape[1] != one.out_channels else v
+        return norm(grouped(norm(grouped(v, one, read), norm_one).relu(), two, groups) + aside, b.norm).relu()
 
     y = norm(conv(x, net.first[0]), net.first[1]).relu()
     for b in net.embed:
         y = block(y, b)
-    found = [grouped(block(block(y, subnets[0]), subnets[1]), subnets[2]) for subnets in net.predict]
+    found = [
+        grouped(block(block(y, one, 1, count), two, count, count), last, count)
+        for (one, two, last), count in zip(net.predict, (1, 3, 12), strict=True)
+    ]
     assert [f.shape[1] // 3 for f in found] == [1, 3, 12]
     assert close(net(x), torch.cat(found, 1).reshape(2, 16, 3, 6, 5))
 

@@ -92,6 +92,15 @@ def test_any_size_and_scale_fit(cls, scale):
     assert sr.shape == (2, 3, 11 * scale, 9 * scale) and sr.min() >= 0 and sr.max() <= 1
 
 
+@pytest.mark.parametrize(("cls", "overlap"), [(EDSR, 7), (WaveletSRNet, 10)])
+def test_tiles_give_what_the_whole_gives(cls, overlap):
+    torch.manual_seed(0)
+    whole, parts = build(cls, tile=64), build(cls, tile=2 * overlap + 4, overlap=overlap)
+    parts.load_state_dict(whole.state_dict())
+    lr = torch.rand(1, 3, 30, 26)
+    assert torch.allclose(whole.infer(lr), parts.infer(lr), atol=1e-5)
+
+
 # ---------------------------------------------------------------- published checkpoints
 
 
@@ -114,6 +123,13 @@ def test_rdn_checkpoints_give_what_their_network_gives(tmp_path):
     assert torch.allclose(net(lr), expected, atol=1e-4) and expected.std() > 0.05
 
 
+def test_averaged_weights_go_before_plain_ones(tmp_path):
+    plain, averaged = (edsr_state("basicsr", seed=seed)["params"] for seed in (0, 1))
+    torch.save({"params": plain, "params_ema": averaged}, tmp_path / "net.pt")
+    found = in_order(tmp_path / "net.pt", EDSRNet(8, 2, 0.1, 4))
+    assert torch.equal(found["first.weight"], averaged["conv_first.weight"])
+
+
 def test_a_network_of_another_scale_starts_all_but_its_upsampling(tmp_path):
     state = edsr_state("pytorch", ups=1)
     torch.save(state, tmp_path / "x2.pt")
@@ -121,6 +137,24 @@ def test_a_network_of_another_scale_starts_all_but_its_upsampling(tmp_path):
     found = in_order(tmp_path / "x2.pt", net)
     assert {k.partition(".")[0] for k in found} == {"first", "blocks", "merge"}
     assert torch.equal(found["merge.bias"], state["body.2.bias"])
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_a_network_of_more_or_fewer_blocks_is_not_one_of_another_scale(tmp_path, blocks):
+    """All of EDSR's inner layers have one shape: those of three blocks begin as two blocks and the layer after them do."""
+    torch.save(edsr_state("pytorch", blocks=blocks), tmp_path / "net.pt")
+    with pytest.raises(UsageError, match="do not fit"):
+        in_order(tmp_path / "net.pt", EDSRNet(8, 2, 0.1, 4))
+
+
+def test_weights_that_are_not_finite_or_no_weights_are_refused(tmp_path):
+    params = override(EDSR.Params(), {"width": 8, "blocks": 2, "init": str(tmp_path / "net.pt")}, "")
+    for change, said in ((lambda v: v * float("nan"), "merge.weight holds values that are not finite"),
+                         (lambda v: v.int(), "merge.weight is of torch.int32, which no weight is")):  # fmt: skip
+        state = edsr_state("pytorch")
+        torch.save({**state, "body.2.weight": change(state["body.2.weight"])}, tmp_path / "net.pt")
+        with pytest.raises(UsageError, match=rf"net\.pt: {said}"):
+            EDSR.fingerprint(params, 4)
 
 
 def test_a_file_that_does_not_fit_is_refused_before_any_work_in_a_line(tmp_path):
@@ -160,6 +194,7 @@ def test_self_ensemble_is_the_mean_over_eight_ways(one_thread):
     plain, method = build(EDSR), build(EDSR, self_ensemble=True)
     method.load_state_dict(plain.state_dict())
     lr = torch.rand(1, 3, 8, 5)
+    assert torch.allclose(plain.infer(lr), plain.net(lr).clamp(0, 1)), "only where it is asked for"
     outputs = []
     for quarters in range(4):
         for mirror in (False, True):
@@ -201,6 +236,10 @@ def test_each_coefficient_has_a_subnet_of_its_own():
             touched = set() if conv is None else set((conv.flatten(1).abs().sum(1) > 0).nonzero().flatten().tolist())
             within = index - (4 ** (level - 1) if level else 0)
             assert touched <= (set(range(3 * within, 3 * within + 3)) if depth == level else set())
-            body = subnets[1].body[0].weight.grad
-            reached = set() if body is None else set((body.flatten(1).abs().sum(1) > 0).nonzero().flatten().tolist())
-            assert reached <= (set(range(4 * within, 4 * within + 4)) if depth == level else set())
+            for block, width in ((0, 2), (1, 4)):  # channels of a subnet's two blocks
+                body = subnets[block].body[0].weight.grad
+                reached = (
+                    set() if body is None else set((body.flatten(1).abs().sum(1) > 0).nonzero().flatten().tolist())
+                )
+                own = set(range(width * within, width * within + width))
+                assert reached <= (own if depth == level else set())

@@ -1,6 +1,7 @@
 """One step of each stage of the systems that the papers compare with, against their equations written out anew."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -50,15 +51,25 @@ def by_name(module):
 
 @pytest.fixture
 def vgg19(store):
-    """VGG19's feature layers with random weights, which the store holds."""
+    """VGG19's feature layers with random weights of a size that keeps features near 1, which the store holds."""
     torch.manual_seed(1)
     layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["E"])
+    for layer in layers:
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)
     store("vgg19", {f"features.{k}": v for k, v in layers.state_dict().items()})
     return layers
 
 
 def normalised(x):
     return torchvision.transforms.functional.normalize(x, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+@torch.no_grad()
+def decide(critic, images):
+    """Verdicts about 0 that differ, so that their gradient counts beside that of pixels."""
+    critic.eval().dense[-1].weight.mul_(1000)
+    critic.dense[-1].bias.sub_(critic(images).mean())
 
 
 def no(probability):
@@ -106,6 +117,13 @@ def test_patches_are_pieces_of_the_faces_turned_and_mirrored(cls):
     assert torch.equal(build(cls, turns=False).patches(hr), hr), "a face that is no larger than a patch is used whole"
 
 
+@pytest.mark.parametrize("cls", [SRGAN, EDSR, RDN, ESRGAN])
+def test_a_patchs_lr_is_made_of_the_patch(cls):
+    model, (batch,) = build(cls, patch=4, turns=True), batches(1)
+    hr, lr, fake = model.eval().pair(batch, SimpleNamespace(images=lambda **_: None))
+    assert hr.shape == fake.shape == (3, 3, 16, 16) and same(lr, low(hr)) and same(fake, model.net(lr))
+
+
 def test_rates_fall_where_the_papers_say():
     (edsr,) = build(EDSR, steps=6).stages()
     assert rates(edsr) == pytest.approx([1e-4] * 4 + [5e-5] * 2)  # 200k of 300k
@@ -151,13 +169,14 @@ def test_srresnet_minimises_mse_between_minus_one_and_one():
 
 
 def test_srgan_updates_its_critic_then_its_generator_by_equation_3():
-    model, (batch,) = build(SRGAN, adversarial=0.1), batches(1)
+    model, (batch,) = build(SRGAN, adversarial=0.7), batches(1)
+    decide(model.critic, batch.hr)
     seen = fed(model.critic)
     critic, net = watched(model, by_name(model)["gan"], [batch])
     twin = copy.deepcopy(model)
     real, fake = signed(batch.hr), lambda: twin.net(low(batch.hr))
     agree(critic, twin, lambda: yes(twin.critic(real)).mean() + no(twin.critic(fake().detach())).mean())
-    agree(net, twin, lambda: ((fake() - real) ** 2).mean() + 0.1 * yes(twin.critic(fake())).mean())
+    agree(net, twin, lambda: ((fake() - real) ** 2).mean() + 0.7 * yes(twin.critic(fake())).mean())
     assert (critic.name, net.name) == ("critic", "net") and same(seen[0], real)
     assert {n.partition(".")[0] for n in critic.moved} == {"critic"}
     assert {n.partition(".")[0] for n in net.moved} == {"net"}
@@ -205,7 +224,11 @@ def test_srgan_variants_are_those_of_table_1():
 
 
 def test_esrgan_minimises_equation_3_then_its_critic_equation_1(vgg19):
-    model, (batch,) = build(ESRGAN, feature_loss="vgg19", turns=False), batches(1)
+    model, (batch,) = (
+        build(ESRGAN, feature_loss="vgg19", turns=False, adversarial=0.7, pixel=0.5, feature=3.0),
+        batches(1),
+    )
+    decide(model.critic, batch.hr)
     stage = by_name(model)["gan"]
     net, critic = watched(model, stage, [batch])
     twin = copy.deepcopy(model)
@@ -222,7 +245,7 @@ def test_esrgan_minimises_equation_3_then_its_critic_equation_1(vgg19):
 
     def equation_3():
         content = (conv5_4(fake()) - conv5_4(batch.hr)).abs().mean()
-        return content + 0.005 * verdicts(True) + 0.01 * (fake() - batch.hr).abs().mean()
+        return 3 * content + 0.7 * verdicts(True) + 0.5 * (fake() - batch.hr).abs().mean()
 
     agree(net, twin, equation_3)
     before = fake().detach()  # by the generator as it was: the critic judges the same images
@@ -249,6 +272,8 @@ def test_alpha_interpolates_between_the_weights_of_both_stages(tmp_path):
         model.net.load_state_dict({k: (1 - alpha) * smooth[k] + alpha * v for k, v in sharp.items()})
         assert torch.allclose(found, model.net(lr).clamp(0, 1), atol=1e-6)
     assert model.parameter_count() == sum(v.numel() for v in sharp.values())
+    plain = build(ESRGAN, alpha=0.5, steps=0).eval()
+    assert torch.equal(plain.infer(lr), plain.net(lr).clamp(0, 1)), "without a GAN there is nothing between"
 
 
 # ---------------------------------------------------------------- CycleGAN

@@ -68,7 +68,9 @@ def test_official_layouts_load_and_give_what_spandrel_gives(tmp_path, layout):
 
 def test_a_checkpoint_of_another_size_or_architecture_is_refused_in_a_line(tmp_path):
     path = rrdb_file(tmp_path / "net.pth", "later", blocks=1)
-    with pytest.raises(UsageError, match="1 blocks of 8 channels at scale 4, but this one has 23 of 64 at scale 4"):
+    with pytest.raises(
+        UsageError, match="1 blocks of 8 channels, growth 32, at scale 4, but this one has 23 of 64, growth 32, at"
+    ):
         ESRGANJpegKernel.fingerprint(override(ESRGANJpegKernel.Params(), {"init": str(path)}, ""), 4)
     torch.save({"some.weight": torch.zeros(3)}, path)
     with pytest.raises(UsageError, match="no architecture that spandrel knows"):
