@@ -2,7 +2,10 @@
 
     python benchmarks/metrics.py [--threads 2] [--images 96] [--rounds 3] [--faces 1000] [--compile] [PART ...]
 
-features  images/s of FID's features from PNG files: the package's loader and network, and the harness's, on the same files.
+packages  psnr, ssim, ms-ssim, nlpd and piqe of the same files by the harness's metrics and by pyiqa's.
+commands  `bench score` against pyiqa's commands, start-up and all, and their memory.
+features  images/s of FID's features from PNG files: the package's loader and network, and the harness's, on the same files;
+          and the harness's network alone, on images in memory that are 299 px already: the bound.
 distance  the Frechet distance of two sets of 2,048 features: scipy's matrix root as pytorch-fid uses it, and ours.
 scoring   psnr, ssim, swd, fid and kid of 5 methods' folders: the share of time in reading, in the network, in the rest.
 """
@@ -21,6 +24,7 @@ from unittest.mock import patch
 
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+import measures
 import numpy as np
 import torch
 from bench.metrics import inception
@@ -94,6 +98,12 @@ def features(folder: Path, options: argparse.Namespace) -> None:
             return inception.of_outputs(given, compiled=compiled)
 
         sides[name] = ours
+    network, ready = inception.network(), torch.rand(16, 3, 299, 299)
+
+    def bound():
+        return [network(ready[: min(16, len(files) - start)]) for start in range(0, len(files), 16)]
+
+    sides["bench's network alone"] = bound
     rates: dict[str, list[float]] = {name: [] for name in sides}
     values = {}
     for name, work in sides.items():
@@ -102,6 +112,7 @@ def features(folder: Path, options: argparse.Namespace) -> None:
         for name, work in sides.items():
             rates[name].append(len(files) / timed(work)[0])
     mean, covariance = values.pop("pytorch-fid")
+    del values["bench's network alone"]
     for name, rate in rates.items():
         pairs = [a / b for a, b in zip(rate, rates["pytorch-fid"], strict=True)]
         print(
@@ -178,7 +189,7 @@ def scoring(folder: Path, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("parts", nargs="*", default=["features", "distance", "scoring"])
+    parser.add_argument("parts", nargs="*", default=["packages", "commands", "features", "distance", "scoring"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
@@ -191,6 +202,10 @@ def main() -> None:
         f"torch {torch.__version__}, CPU, {options.threads} threads, load before {load:.1f}; Inception with random weights"
     )
     with tempfile.TemporaryDirectory() as folder:
+        for name, part in (("packages", measures.packages), ("commands", measures.commands)):
+            if name in options.parts:
+                (Path(folder) / name).mkdir()
+                part(Path(folder) / name, options)
         if "features" in options.parts:
             features(Path(folder), options)
         if "distance" in options.parts:

@@ -1,7 +1,7 @@
 """Fidelity to the ground truth: PSNR, SSIM, MS-SSIM as published, NLPD by pyiqa; and to the LR input."""
 
+import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,8 +10,10 @@ from torch import Tensor
 
 import bench
 from bench.api import shapes
-from bench.core.colour import luma
+from bench.core.colour import BT601
 from bench.core.image import downsample
+
+from .separable import filtered
 
 SPACES = {
     "ycbcr": ("Y", "Y of BT.601, 16-235 (MATLAB's rgb2ycbcr)"),
@@ -19,6 +21,8 @@ SPACES = {
     "rgb": ("RGB", "RGB"),
 }
 WINDOW, SIGMA = 11, 1.5  # px: side and deviation of SSIM's Gaussian window (Wang 2004, section III.C)
+TAPS = [math.exp(-(offset**2) / (2 * SIGMA**2)) for offset in range(-(WINDOW // 2), WINDOW // 2 + 1)]
+TAPS = [tap / sum(TAPS) for tap in TAPS]
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # (K L)^2 of the same
 MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first (Wang 2003, section 3.2)
 
@@ -60,18 +64,23 @@ class _Fidelity(bench.Metric):
         border = self.border(outputs)
 
         def inside(sr: Tensor, hr: Tensor) -> Tensor:
-            return self.compare(*(F.pad(x, [-border] * 4) for x in (sr, hr)))
+            return self.compare(
+                *(x[..., border : x.shape[-2] - border, border : x.shape[-1] - border] for x in (sr, hr))
+            )
 
         least = self.least + 2 * border
         return bench.per_face(inside, outputs.sr, outputs.hr, device=outputs.device, least=least, why=self.why)
 
-    def channels(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, 1 or 3, H, W) of 0-255, luma as it is, not rounded."""
+    def channels(self, images: Tensor, floor: float = 16) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, 1 or 3, H, W) of 0-255, luma as it is, not rounded. ``floor``: luma of black."""
         color = self.params.color
         if color == "rgb":
             return images * 255
-        grey = luma(images)[:, None]
-        return grey * 219 + 16 if color == "ycbcr" else grey * 255
+        scale, floor = (219, floor) if color == "ycbcr" else (255, 0)
+        red, green, blue = images.unbind(1)
+        first, second, third = (scale * weight for weight in BT601)
+        grey = (red * first).add_(green, alpha=second).add_(blue, alpha=third)
+        return (grey.add_(floor) if floor else grey)[:, None]
 
 
 class Psnr(_Fidelity):
@@ -82,7 +91,7 @@ class Psnr(_Fidelity):
     formula = "10 log10(1/(MSE + 1e-8))"
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
-        error = ((self.channels(sr) - self.channels(hr)) / 255).square().mean((1, 2, 3))
+        error = (self.channels(sr - hr, floor=0) / 255).square().mean((1, 2, 3))  # luma is linear
         return -10 * (error + 1e-8).log10()
 
 
@@ -139,32 +148,15 @@ def similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
     A pixel's own mean is subtracted first, which changes no variance and keeps float32's digits for it.
     """
-    rows, columns = (window(side, x.device) for side in x.shape[-2:])
-
-    def smooth(images: Tensor) -> Tensor:
-        return rows.T @ (images @ columns)
-
     middle_x, middle_y = (i.mean((2, 3), keepdim=True) for i in (x, y))
     x, y = x - middle_x, y - middle_y
-    mean_x, mean_y = smooth(x), smooth(y)
-    product = smooth(x * y) - mean_x * mean_y
-    squares = smooth(x.square() + y.square()) - mean_x.square() - mean_y.square()
+    mean_x, mean_y = filtered(x, TAPS), filtered(y, TAPS)
+    product = filtered(x * y, TAPS) - mean_x * mean_y
+    squares = filtered(x.square() + y.square(), TAPS) - mean_x.square() - mean_y.square()
     contrast = (2 * product + C2) / (squares + C2)
     mean_x, mean_y = mean_x + middle_x, mean_y + middle_y
     whole = contrast * (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
     return whole.mean((1, 2, 3)), contrast.mean((1, 2, 3))
-
-
-@lru_cache(maxsize=64)
-def window(side: int, device: torch.device) -> Tensor:
-    """(side, side - 10): a line of pixels times this is the line smoothed by the Gaussian window, where that fits."""
-    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
-    taps = torch.exp(-offsets.square() / (2 * SIGMA**2))
-    taps /= taps.sum()
-    found = torch.zeros(side, side - WINDOW + 1, dtype=torch.float64)
-    for place in range(side - WINDOW + 1):
-        found[place : place + WINDOW, place] = taps
-    return found.float().to(device)
 
 
 def halved(images: Tensor) -> Tensor:

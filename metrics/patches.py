@@ -18,6 +18,7 @@ from bench.core.image import downsample, to_uint8
 
 from .distribution import OfLr, OfSets
 from .inception import digests
+from .separable import filtered
 
 MOST = 65_536  # patches of a set and level
 
@@ -111,7 +112,7 @@ class Swd(OfSets):
     def patches(self, images: Any, count: int, seed: int) -> Iterator[tuple[int, list[int], Tensor]]:
         """Level, indices of b images, (b, count, 3, patch * patch): at places that an image's content and the seed decide."""
         p = self.params
-        for indices, batch in bench.batches(images, size=64):
+        for indices, batch in bench.batches(images):
             pixels = to_uint8(batch).numpy()
             keys = np.array([zlib.crc32(image.tobytes(), seed) for image in pixels], np.uint64)
             for level, band in enumerate(laplacian_pyramid(batch, p.smallest)):
@@ -167,11 +168,10 @@ class SwdLrGain(SwdLr):
 
 def laplacian_pyramid(images: Tensor, smallest: int) -> list[Tensor]:
     """Band-pass levels of (B, 3, H, W), finest first, the last one the low-pass rest (Burt 1983)."""
-    taps = torch.tensor([1.0, 4, 6, 4, 1], dtype=images.dtype) / 16
-    kernel = (taps[:, None] * taps).expand(3, 1, 5, 5)
+    taps = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16]
     levels = []
     while min(images.shape[-2:]) >= 2 * smallest:
-        low = F.conv2d(F.pad(images, (2, 2, 2, 2), mode="reflect"), kernel, groups=3)[..., ::2, ::2]
+        low = filtered(F.pad(images, (2, 2, 2, 2), mode="reflect"), taps, step=2)
         back = F.interpolate(low, size=images.shape[-2:], mode="bilinear", align_corners=False)
         levels.append(images - back)
         images = low

@@ -131,15 +131,25 @@ class Metric:
         raise NotImplementedError
 
 
-def batches(*images: Images, size: int = 64, device: torch.device | str = "cpu") -> Iterator[tuple[Any, ...]]:
+MOST = 64  # images of a batch that no one says the size of
+PIXELS = 2**18  # and on a CPU fewer of large ones: what does not fit its cache takes twice as long
+
+
+def batches(*images: Images, size: int | None = None, device: torch.device | str = "cpu") -> Iterator[tuple[Any, ...]]:
     """Aligned lists as batches of floats in [0, 1]: (indices, tensor, tensor, ...), equal sizes together."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for index, row in enumerate(zip(*map(shapes, images), strict=True)):
         groups.setdefault(row, []).append(index)
-    for indices in groups.values():
+    for sizes, indices in groups.items():
         columns = [taken(column, indices) for column in images]
-        for start in range(0, len(indices), size):
-            chunk = indices[start : start + size]
+        fitting = (
+            PIXELS // max(1, max(height * width for _, height, width in sizes))
+            if torch.device(device).type == "cpu"
+            else MOST
+        )
+        step = size or max(1, min(MOST, fitting))
+        for start in range(0, len(indices), step):
+            chunk = indices[start : start + step]
             stacked = (np.stack(list(islice(column, len(chunk)))) for column in columns)
             yield chunk, *(to_float(torch.from_numpy(array).to(device)) for array in stacked)
 
@@ -147,7 +157,7 @@ def batches(*images: Images, size: int = 64, device: torch.device | str = "cpu")
 def per_face(
     measure: Callable[..., Tensor],
     *images: Images,
-    size: int = 64,
+    size: int | None = None,
     device: torch.device | str = "cpu",
     least: int = 1,
     why: str = "",

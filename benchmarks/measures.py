@@ -1,0 +1,130 @@
+"""Parts of `metrics.py`: each measure against pyiqa's of the same name, both from files, as packages and as commands."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from bench import plugins
+from bench.api.metric import Outputs
+from bench.commands.score import folder_of_images
+from bench.core.image import downsample, write_image
+from bench.core.spec import override
+from bench.faces.procedural import portrait
+
+PEERS = {"psnr": "psnr", "ssim": "ssim", "ms-ssim": "ms_ssim", "nlpd": "nlpd", "piqe": "piqe"}  # ours: pyiqa's
+SIZES = {"ms-ssim": 176}  # px: pyiqa's five scales do not fit 128
+TOGETHER = "psnr,ssim,lr-psnr,swd,piqe,nlpd"
+
+
+def sets(folder: Path, count: int, size: int = 128) -> dict[str, Path]:
+    """PNG files of faces, of softened copies, of their LR and of other faces: hr, sr, lr, other."""
+    images = portrait.faces(min(count, 64), 1, size=size)[0]
+    found = {name: folder / f"{name}-{count}-{size}" for name in ("hr", "sr", "lr", "other")}
+    if found["hr"].exists():
+        return found
+    for made in found.values():
+        made.mkdir()
+    for index in range(count):
+        hr = np.roll(images[index % len(images)], index // len(images), 2)
+        small = downsample(torch.from_numpy(hr)[None] / 255, 4).clamp(0, 1)
+        soft = np.mean([np.roll(hr, step, axis) for step in (0, 1) for axis in (1, 2)], 0)
+        for name, image in (
+            ("hr", hr),
+            ("sr", soft.astype(np.uint8)),
+            ("lr", (small[0] * 255).round().byte().numpy()),
+            ("other", np.roll(hr, 7, 1)),
+        ):
+            write_image(found[name] / f"{index:05d}.png", image)
+    return found
+
+
+def given(folders: dict[str, Path]) -> Outputs:
+    """What `bench score` gives to a metric: images that are read when they are needed."""
+    sr, names = folder_of_images(str(folders["sr"]))
+    return Outputs(sr=sr, names=names, hr=folder_of_images(str(folders["hr"]))[0], scale=4)
+
+
+def packages(folder: Path, options: argparse.Namespace) -> None:
+    """Metric.score against pyiqa's metric on every pair of files, as its command calls it; no start-up on either side."""
+    import pyiqa
+
+    for name, theirs in PEERS.items():
+        folders = sets(folder, options.faces, SIZES.get(name, 128))
+        pairs = [(str(folders["sr"] / f.name), str(f)) for f in sorted(folders["hr"].glob("*.png"))]
+        peer, kind = pyiqa.create_metric(theirs, device="cpu"), plugins.load("metrics", name)
+        same = {"color": "y", "border": 0}  # as pyiqa
+        metric = kind(override(kind.Params(), {k: v for k, v in same.items() if hasattr(kind.Params(), k)}, name))
+
+        def ours(metric=metric, folders=folders) -> float:
+            return metric.score(given(folders)).value
+
+        def other(peer=peer, pairs=pairs) -> float:
+            return float(np.mean([peer(*(pair if peer.metric_mode == "FR" else pair[:1])).item() for pair in pairs]))
+
+        times: list[list[tuple[float, float]]] = [[], []]
+        values = [0.0, 0.0]
+        for _ in range(options.rounds):
+            for side, work in enumerate((ours, other)):
+                begin = time.perf_counter(), time.process_time()
+                values[side] = work()
+                times[side].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
+        wall, cpu = ([tuple(t[k] for t in side) for side in times] for k in (0, 1))
+        ratios = [b / a for a, b in zip(*wall, strict=True)]
+        print(
+            f"packages, {name}: bench {median(wall[0]):.2f} s, pyiqa {median(wall[1]):.2f} s: {median(ratios):.1f}x "
+            f"({min(ratios):.1f}-{max(ratios):.1f}); CPU {median(cpu[0]):.2f} and {median(cpu[1]):.2f} s, "
+            f"{median(cpu[1]) / median(cpu[0]):.1f}x; values {values[0]:.6g} and {values[1]:.6g}",
+            flush=True,
+        )
+
+
+def run(command: list[str]) -> tuple[float, float, float]:
+    """Wall time, processor's time and peak memory (MB) of a command."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = process.stderr.read() if process.stderr else b""
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)}: {said.decode()[-500:]}")
+    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def commands(folder: Path, options: argparse.Namespace) -> None:
+    """Whole commands, start-up and all: `bench score` with six metrics against the sum of pyiqa's four; memory of both."""
+    few, many, more = (sets(folder, count) for count in (3, options.faces, 4 * options.faces))
+    large = sets(folder, options.faces, SIZES["ms-ssim"])
+
+    def score(folders: dict[str, Path], metrics: str) -> list[str]:
+        places = [f"--{k}={folders[k]}" for k in ("hr", "lr")] + [f"--reference={folders['other']}"]
+        return [sys.executable, "-m", "bench", "score", str(folders["sr"]), *places, "--metrics", metrics]
+
+    def peer(name: str, folders: dict[str, Path] = many) -> list[str]:
+        command = [sys.executable, "-c", "from pyiqa.pyiqa_cmd import main; main()", PEERS[name], "--device", "cpu"]
+        return [*command, "-t", str(folders["sr"]), *([] if name == "piqe" else ["-r", str(folders["hr"])])]
+
+    for name, folders in (("ssim", many), ("ms-ssim", large)):
+        ours, theirs = run(score(folders, name)), run(peer(name, folders))
+        print(
+            f"commands, {name}: bench {ours[0]:.1f} s, {ours[2]:.0f} MB; pyiqa {theirs[0]:.1f} s, {theirs[2]:.0f} MB: "
+            f"{theirs[0] / ours[0]:.1f}x, CPU {theirs[1] / ours[1]:.1f}x"
+        )
+    ours = run(score(many, TOGETHER))
+    theirs = [run(peer(name)) for name in ("psnr", "ssim", "piqe", "nlpd")]
+    wall, cpu = (sum(t[k] for t in theirs) for k in (0, 1))
+    print(
+        f"commands, {TOGETHER}: bench {ours[0]:.1f} s; pyiqa's psnr, ssim, piqe and nlpd {wall:.1f} s: "
+        f"{wall / ours[0]:.1f}x, CPU {cpu / ours[1]:.1f}x"
+    )
+    start = run(score(few, TOGETHER))[2]
+    peaks = [run(score(folders, TOGETHER))[2] - start for folders in (many, more)]
+    print(
+        f"commands, memory of {TOGETHER} above that for 3 faces ({start:.0f} MB): {peaks[0]:.0f} MB for {options.faces} "
+        f"faces, {peaks[1]:.0f} MB for {4 * options.faces}"
+    )
