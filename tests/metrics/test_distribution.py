@@ -22,17 +22,6 @@ from bench.core.image import write_image
 from bench.errors import Unavailable
 
 
-@pytest.fixture(scope="module")
-def weights_of_fid():
-    """Random weights in the shape of pytorch-fid's network."""
-    from pytorch_fid import inception as package
-
-    torch.manual_seed(0)
-    with patch.object(package, "load_state_dict_from_url", lambda *_, **__: {}), \
-         patch.object(package.torchvision.models.Inception3, "load_state_dict", lambda *_, **__: None):  # fmt: skip
-        return package.fid_inception_v3().state_dict()
-
-
 @pytest.fixture
 def features(monkeypatch):
     """In place of Inception: 24 features that are cheap and depend on the picture."""
