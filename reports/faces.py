@@ -16,6 +16,7 @@ from bench.core.pictures import of_run
 
 from .pictures import SIDE, embedded, small_copy
 from .rows import Loaded, Single
+from .tables import Column as TableColumn
 from .tables import facts, split
 
 ROWS = 4  # faces of a condition shown without asking, evenly spread over the names
@@ -23,6 +24,7 @@ INLINE = 3_000_000  # bytes of pictures that the page keeps as they are, lossles
 BUDGET = 15_000_000  # bytes of all pictures in the page, before base64 adds a third
 PICTURES = 6_000  # in the page at most; of more only the shown ones are, the others are read from the folder beside it
 SAMPLE = 50  # pictures whose small copies tell the size of all
+TRUTH = "HR, truth"  # the label of its column
 FULL_REFERENCE = ("psnr", "ssim", "lpips", "dists")  # an `ok` value of these proves that a condition has ground truth
 LEADS = ("lpips", "dists", "psnr", "ssim", "nima", "musiq", "topiq-face", "niqe", "lr-psnr")  # a face's first metric
 
@@ -57,6 +59,11 @@ class Gallery:
         """The metric by which its best and worst faces are chosen; empty where none has values of single faces."""
         order = {name: i for i, name in enumerate(LEADS)}
         return min(self.values, key=lambda m: order.get(split(m)[0], len(order)), default="")
+
+    @property
+    def lead_title(self) -> str:
+        """As the field writes it."""
+        return TableColumn(self.lead, "").short
 
     def mean(self, metric: str) -> np.ndarray:
         """(faces,): the mean over methods."""
@@ -94,7 +101,7 @@ def _pictures(folder: Path, record: dict[str, Any], condition: str, run: str, lo
         label = f"{model['label']}, seed {model['seed']}" if several else model["label"]
         columns.append(Column(label, "method", folder / "images" / model["images"] / place, key))
     if truth_is_known(condition, record, loaded.rows):
-        columns.append(Column("HR, truth", "hr", folder / "images" / "hr"))
+        columns.append(Column(TRUTH, "hr", folder / "images" / "hr"))
     belongs = of_run(folder, record)
     for column in columns:
         files = list(column.root.glob("*.png"))

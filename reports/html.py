@@ -20,6 +20,7 @@ from .statistics import describe, p_text
 from .tables import letter, split
 
 POINTS = 200  # of a curve; longer ones are averaged
+GLANCE = 9  # columns of the first table that leave room for a plane beside it
 SCRIPTS = ("tables.js", "detail.js", "viewer.js")
 MAIN = {"results", "degradations", "consistency", "smoothness", "cost"}  # kinds of tables whose cells open
 
@@ -49,6 +50,9 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
     shown = faces.take_pictures(galleries, out)
     keys: dict[tuple[str, ...], int] = {}
     results = found.of("results")
+    summed = overview.overview(found.tables)
+    drawn = by_condition(found, severity.curves(found.tables, rows, colours))
+    planes = overview.planes(found.tables, colours)
     source = page.loader.get_source if page.loader else None
     assert source is not None
     text = page.get_template("report.html.j2").render(
@@ -58,15 +62,17 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         keys=keys,
         notice=notice(records),
         heading=heading(found),
-        overview=overview.overview(found.tables),
+        overview=summed,
+        tied=overview.tied(summed),
+        glance=glance(summed, planes),
         strips=strips(galleries),
         galleries=galleries,
         shown=shown,
         real=[t for t in results if t.condition == "real"],
         synthetic=[t for t in results if t.condition != "real"],
         domain=found.of("degradations"),
-        consistency=by_condition(found, severity.curves(found.tables, rows, colours)),
-        planes=overview.planes(found.tables, colours),
+        consistency=drawn,
+        planes=planes,
         prices=overview.prices(found.tables, colours),
         ranks=found.of("ranks"),
         agreement=found.of("agreement"),
@@ -119,11 +125,27 @@ def studies(runs: list[Path], records: list[dict[str, Any]]) -> list[dict[str, A
     return found
 
 
-def strips(galleries: list[faces.Gallery]) -> list[tuple[faces.Gallery, int]]:
-    """For the first screen: a face of the real LR and one of the first synthetic condition, whole columns each."""
-    pictured = [g for g in galleries if g.columns]
-    wanted = [next((g for g in pictured if (g.condition == "real") == real), None) for real in (True, False)]
-    return [(g, g.rows[min(1, len(g.rows) - 1)][0]) for g in wanted if g and g.rows]
+def glance(summed: overview.Overview | None, planes: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
+    """The plane that stands beside a first table that leaves room for it: of the real LR, else of the first condition."""
+    if summed is None or sum(len(g.columns) for g in summed.groups) > GLANCE:
+        return None
+    return next((planes[c][0] | {"on": c} for c in ("real", *planes) if planes.get(c)), None)
+
+
+def strips(galleries: list[faces.Gallery]) -> tuple[list[str], list[tuple[int, int, dict[str, int]]]]:
+    """For the first screen a face of the real LR and one of the first synthetic condition: the columns' labels, and for each
+    face its gallery's number, its own, and the place of each column by its label.
+    """
+    chosen = [next((n for n, g in enumerate(galleries) if g.columns and g.rows and (g.condition == "real") == real), None)
+              for real in (True, False)]  # fmt: skip
+    found = []
+    for number in (n for n in chosen if n is not None):
+        one = galleries[number]
+        places = {column.label: place for place, column in enumerate(one.columns)}
+        found.append((number, one.rows[min(1, len(one.rows) - 1)][0], places))
+    heads = list(dict.fromkeys(label for *_, places in found for label in places))
+    last = [label for label in heads if label == faces.TRUTH]
+    return [label for label in heads if label not in last] + last, found
 
 
 def data(

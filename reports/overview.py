@@ -50,7 +50,7 @@ def overview(tables: list[Table]) -> Overview | None:
             groups.append(Group("Real LR", [(table.columns[i].title, table, i) for i in found]))
     for table in (real or synthetic)[:1]:
         if (i := find_column(table, "consistency")) is not None:
-            groups.append(Group("Stable?", [(table.columns[i].title, table, i)]))
+            groups.append(Group("Stability", [(table.columns[i].title, table, i)]))
     for table in (t for t in tables if t.kind == "cost"):
         groups.append(Group("Size", [("Parameters", table, 0)]))
     if not groups and results:
@@ -58,6 +58,11 @@ def overview(tables: list[Table]) -> Overview | None:
     rows = {who(row): row for t in results for row in t.rows if row.kind != "floor"}
     cells = [(row, [_cell(t, i, key) for g in groups for _, t, i in g.columns]) for key, row in rows.items()]
     return Overview(groups, cells) if groups else None
+
+
+def tied(found: Overview | None) -> bool:
+    """Whether any value is marked as not significantly different from the best."""
+    return found is not None and any(cell.tied for _, cells in found.rows for cell, _ in cells)
 
 
 def first(tables: list[Table], names: tuple[str, ...]) -> str:

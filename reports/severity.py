@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from bench.core.pictures import of_run
 from .figures import chart
 from .pictures import embedded
 from .rows import competitor
-from .tables import FAMILIES, Table, family, split
+from .tables import FAMILIES, Column, Table, family, split
 
 UNITS = {"consistency": "RMS to clean output", "consistency-lpips": "LPIPS to clean output",
          "consistency-identity": "1 - cosine to clean output"}  # fmt: skip
@@ -60,9 +59,11 @@ def line_names(tables: list[Table]) -> dict[tuple[str, ...], str]:
     """What legends and points call each row's key: its label, with run and degradation where those tell rows apart."""
     rows = {r.key: r for t in tables if t.kind in ("results", "consistency", "smoothness") for r in t.rows}
     short = {k: f"{r.label}, {r.run}" if r.run else r.label for k, r in rows.items()}
-    counts = Counter(short.values())
+    trained: dict[str, set[str]] = {}
+    for key, row in rows.items():
+        trained.setdefault(short[key], set()).add(row.degradation)
     return {
-        k: f"{short[k]} on {r.degradation}" if counts[short[k]] > 1 and r.degradation else short[k]
+        k: f"{short[k]} on {r.degradation}" if len(trained[short[k]]) > 1 and r.degradation else short[k]
         for k, r in rows.items()
     }
 
@@ -70,7 +71,7 @@ def line_names(tables: list[Table]) -> dict[tuple[str, ...], str]:
 def title(metric: str, part: str) -> str:
     if metric.startswith("smoothness"):
         return f"Smoothness of features, {'Sinkhorn divergence' if part else 'distance'}"
-    return metric.replace(",", ", ")
+    return Column(metric, "").short
 
 
 def axes(metric: str) -> tuple[str, str]:

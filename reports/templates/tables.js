@@ -160,7 +160,7 @@ bench.table = (table) => {
   const bar = bench.make("div", { class: "bar" }, rows.length > 4 ? filter : null, columns, pin,
     table.querySelector("td small:not(:empty)") ? toggle("intervals", "± intervals") : null,
     table.querySelector(".tied") ? toggle("tests", "≈ significance") : null);
-  table.parentNode.before(bar);
+  (table.closest(".first") || table.parentNode).before(bar);
 };
 
 document.addEventListener("click", (event) => document.querySelectorAll(".bar details[open]").forEach((menu) => {
