@@ -17,7 +17,12 @@ def bench_metrics():
         "lpips": (f"{__name__}.perceptual:Lpips", "learned perceptual distance (AlexNet, VGG or SqueezeNet)"),
         "dists": (f"{__name__}.perceptual:Dists", "distance of structure and texture (VGG16)"),
         # identity: needs weights, and the ground truth or the method
-        "identity": (f"{__name__}.identity:Identity", "cosine of ArcFace embeddings: is it the same person?"),
+        "identity": (
+            f"{__name__}.identity:Identity",
+            "is it the same person? Cosine, Deg. and verification rate by ArcFace or AdaFace",
+        ),
+        "landmarks": (f"{__name__}.landmarks:Landmarks", "how far 98 landmarks move: LMD in pixels, NME in per cent"),
+        "detection": (f"{__name__}.landmarks:Detection", "share of outputs in which RetinaFace finds a face"),
         # no-reference, learned: needs weights
         "nima": (f"{__name__}.noreference:Nima", "aesthetic score, 1-10 (AVA), or technical (KonIQ, SPAQ)"),
         "musiq": (f"{__name__}.noreference:Musiq", "technical score, 0-100 (KonIQ)"),

@@ -1,55 +1,174 @@
-"""Identity: do two pictures show the same person? Cosine of ArcFace embeddings, by facexlib's network on the local file."""
+"""Identity: do two pictures show the same person? Cosine and angle of ArcFace's or AdaFace's embeddings, on local files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import bench
 from bench import weights
+from bench.core.image import resize, to_uint8
 
-from .arcface import SIDE, arcface, embed
-from .versions import Params, levels, pairwise, versions_of
+from . import versions
+from .alignment import detected, detector, read_points, warped
+from .arcface import SIDE, adaface, arcface, embed
+from .versions import levels, pairwise, versions_of
+
+NAMES = {"arcface": "ArcFace IR-SE-50", "adaface-ir50": "AdaFace IR-50", "adaface-ir101": "AdaFace IR-101"}
+NONE = bench.File("")
+SURE = 0.8  # confidence of a detected face (facexlib's)
 
 
 class Identity(bench.Metric):
-    """Cosine between the ArcFace embeddings (Deng 2019) of the output and of the ground truth, 1 for the same picture.
+    """Cosine between the embeddings of the output and of the ground truth (or the LQ input), 1 for the same picture.
 
+    Extras: ``degrees``, the mean angle (Deg.); ``verified``, the share of outputs that are nearer to their own face than
+    all but the share ``far`` of pairs of different faces are to each other (verification rate at that false accept rate).
     Where no ground truth exists: the mean cosine between the outputs for degraded versions of the face (see
     ``consistency``), which says whether they stay one person, not which.
     """
 
     title = "Identity"
     libraries = ("facexlib",)
-    pretrained = {"arcface": ""}
+    pretrained = {
+        "arcface": "network=arcface",
+        "adaface-ir50": "network=adaface-ir50",
+        "adaface-ir101": "network=adaface-ir101",
+        "retinaface-resnet50": "align=detector",
+    }
     direction = "higher"
     default = False
-    paper = "Deng et al.: ArcFace: Additive angular margin loss for deep face recognition, CVPR 2019"
+    parts = {"degrees": "Deg."}
+    part_decimals = {"degrees": 2}
+    paper = (
+        "Deng et al.: ArcFace: Additive angular margin loss for deep face recognition, CVPR 2019; "
+        "Kim, Jain, Liu: AdaFace: Quality adaptive margin for face recognition, CVPR 2022"
+    )
+
+    @dataclass(frozen=True)
+    class Params:
+        network: Literal["arcface", "adaface-ir50", "adaface-ir101"] = "arcface"
+        align: Literal["crop", "detector", "points"] = "crop"  # the crop as it is, or moved by five points
+        points: bench.File = NONE  # align=points: CSV of a face's name and ten numbers, pixels of the output
+        against: Literal["hr", "lq"] = "hr"  # the ground truth, or the LQ input enlarged to the output's size
+        far: float = 0.001  # false accept rate of ``verified``
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        p = Params()
-        file = f"ArcFace IR-SE-50 (sha256 {weights.file_hash('arcface')})"
+        p, v = self.params, versions.Params()
+        file = f"{NAMES[p.network]} (sha256 {weights.file_hash(p.network)})"
+        how = f"the whole crop to {SIDE} px without alignment"
+        if p.align != "crop":
+            by = f"points of {p.points}"
+            if p.align == "detector":
+                by = f"RetinaFace's (ResNet-50, sha256 {weights.file_hash('retinaface-resnet50')}) in the face compared with"
+            how = f"aligned to {SIDE} px by five points, {by}"
         against = "against the HR of the same face"
-        if outputs.hr is None:
+        if p.against == "lq":
+            against = "against the LQ input, bicubic to the output's size"
+        elif outputs.hr is None:
             against = (
-                f"no ground truth: between the outputs for {p.versions} versions of the LR at each severity "
-                f"({', '.join(levels(p))}), the first {p.faces} faces, seed {outputs.seed}"
+                f"no ground truth: between the outputs for {v.versions} versions of the LR at each severity "
+                f"({', '.join(levels(v))}), the first {v.faces} faces, seed {outputs.seed}"
             )
-        return f"cosine, {file}, the whole crop to {SIDE} px without alignment, RGB in [-1, 1], by facexlib; {against}"
+        return (
+            f"cosine, {file}, {how}, RGB in [-1, 1], by facexlib; {against}; .verified at {p.far:g} of the pairs of "
+            "different faces"
+        )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        model = outputs.keep("arcface", lambda: arcface().to(outputs.device))
-        if outputs.hr is not None:
-            return bench.per_face(
-                lambda sr, hr: (embed(model, sr) * embed(model, hr)).sum(1),
-                outputs.sr, outputs.hr, size=32, device=outputs.device,
-            )  # fmt: skip
+        p = self.params
+        model = outputs.keep(p.network, lambda: network(p.network).to(outputs.device))
+        if p.against == "lq" or outputs.hr is not None:
+            return self.against_faces(model, outputs)
         if outputs.upscale is None or outputs.degrade is None or outputs.lr is None:
             raise bench.Unavailable("needs the ground truth in HR, or the method itself to upscale versions of a face")
         return self.between_versions(model, outputs)
 
+    def against_faces(self, model: torch.nn.Module, outputs: bench.Outputs) -> bench.Score:
+        theirs = outputs.lr if self.params.against == "lq" else outputs.hr
+        if theirs is None:
+            raise bench.Unavailable("against=lq needs the LQ inputs")
+        crops = self.crops(outputs)
+        ours, others = (np.full((len(outputs.names), 512), np.nan) for _ in range(2))
+        for indices, sr, face in bench.batches(outputs.sr, theirs, size=32, device=outputs.device):
+            pair = crops(indices, sr, resize(face, tuple(sr.shape[-2:])).clamp(0, 1))
+            if not pair:
+                continue
+            kept, *faces = pair
+            found = [embed(model, one).double().cpu().numpy() for one in faces]
+            if ours.shape[1] != found[0].shape[1]:
+                ours, others = (np.full((len(ours), found[0].shape[1]), np.nan) for _ in range(2))
+            ours[kept], others[kept] = found
+        values = (ours * others).sum(1)
+        seen = np.isfinite(values)
+        if not seen.any():
+            raise bench.Unavailable("no face was found in what the outputs are compared with")
+        angles = np.degrees(np.arccos(values[seen].clip(-1, 1)))
+        extra = {"degrees": float(angles.mean())}
+        rate = verified(ours[seen] @ others[seen].T, self.params.far)
+        if rate is not None:
+            extra["verified"] = rate
+        return bench.Score(
+            float(values[seen].mean()), per_image=values, extra=extra, directions={"degrees": "lower"},
+            counts=dict.fromkeys(extra, int(seen.sum())),
+        )  # fmt: skip
+
+    def crops(self, outputs: bench.Outputs) -> Callable[..., tuple[Any, ...]]:
+        """(indices, outputs, faces) -> what is embedded of them: indices of the faces that were found, and two batches."""
+        p = self.params
+        if p.align == "crop":
+            return lambda indices, sr, faces: (indices, sr, faces)
+        if p.align == "detector":
+            finder = outputs.keep("retinaface", lambda: detector("retinaface-resnet50", outputs.device))
+
+            def points(index: int, face: np.ndarray) -> np.ndarray | None:
+                found = detected(finder, face, SURE)
+                return found[0, 5:].reshape(5, 2) if len(found) else None
+        else:
+            if not p.points:
+                raise bench.Unavailable("align=points takes points=FILE, a CSV of a name and ten numbers a row")
+            known = read_points(p.points)
+
+            def points(index: int, face: np.ndarray) -> np.ndarray | None:
+                return known.get(outputs.names[index])
+
+        def aligned(indices: list[int], sr: Tensor, faces: Tensor) -> tuple[Any, ...]:
+            kept, moved = [], []
+            for index, ours, theirs in zip(indices, *(to_uint8(x).cpu().numpy() for x in (sr, faces)), strict=True):
+                if (where := points(index, theirs)) is not None:
+                    kept.append(index)
+                    moved.append([warped(ours, where), warped(theirs, where)])
+            if not kept:
+                return ()
+            both = torch.from_numpy(np.array(moved)).to(outputs.device).float() / 255  # (B, 2, 3, 112, 112)
+            return kept, both[:, 0], both[:, 1]
+
+        return aligned
+
     def between_versions(self, model: torch.nn.Module, outputs: bench.Outputs) -> bench.Score:
         assert outputs.upscale is not None
         values = np.full(len(outputs.names), np.nan)
-        for indices, _, versions in versions_of(outputs, Params()):
-            found = [embed(model, outputs.upscale(v).clamp(0, 1)) for v in versions.flatten(0, 1)]
+        for indices, _, made in versions_of(outputs, versions.Params()):
+            found = [embed(model, outputs.upscale(v).clamp(0, 1)) for v in made.flatten(0, 1)]
             values[indices] = pairwise(found, lambda a, b: (a * b).sum(1))
         return bench.Score(float(np.nanmean(values)), per_image=values)
+
+
+def network(name: str) -> torch.nn.Module:
+    return arcface() if name == "arcface" else adaface(name)
+
+
+def verified(cosines: np.ndarray, far: float) -> float | None:
+    """(n, n) cosines of outputs and faces, one person each -> the share of the diagonal that is accepted.
+
+    Accepted is what lies above the threshold that a share ``far`` of the other pairs exceeds, at most. None where these are
+    too few for that rate.
+    """
+    n = len(cosines)
+    if n * (n - 1) * far < 1:
+        return None
+    different = np.sort(cosines[~np.eye(n, dtype=bool)])[::-1]
+    return float((cosines.diagonal() > different[int(n * (n - 1) * far)]).mean())

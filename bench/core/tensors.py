@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,37 @@ def _reason(error: Exception) -> str:
     """A library's reason in a line, without its advice on how to read the file all the same."""
     said = _line(error)
     return f" ({said})" if said and "weights_only" not in str(error) and "pickle" not in said else ""
+
+
+def load_checkpoint(path: str | Path) -> Any:
+    """As ``load_tensors``, of a training's checkpoint: other objects in it, such as its settings, come as empty ones."""
+    reader = SimpleNamespace(__name__="tensors alone", Unpickler=_TensorsAlone, load=pickle.load)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
+    except Exception as error:
+        raise UsageError(f"{path}: not a checkpoint of PyTorch{_reason(error)}") from None
+
+
+class _TensorsAlone(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module == "torch._utils" and name.startswith(("_rebuild_tensor", "_rebuild_parameter"))) or (
+            (module, name) == ("collections", "OrderedDict") or (module == "torch" and name.endswith("Storage"))
+        ):
+            return super().find_class(module, name)
+        return _Empty
+
+
+class _Empty(dict[Any, Any]):
+    """What stands for an object of any other class, or for what a function would make."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+    def append(self, _: Any) -> None:
+        pass

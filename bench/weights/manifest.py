@@ -1,8 +1,9 @@
 """The pretrained files that metrics and losses need: names, addresses, hashes, licences. Data only.
 
-File names and addresses are those in the source of the packages that use them (pytorch-fid, torchvision, pyiqa, facexlib, and
-BasicSR for ESRGAN's network). Hashes: whole where one is published with the file's address, else the digits in the file's name,
-which are its SHA-256's first 8, else empty: then that of the first download is recorded in the store and checked from there on.
+File names and addresses are those in the source of the packages that use them (pytorch-fid, torchvision, pyiqa, facexlib,
+BasicSR for ESRGAN's network) and on AdaFace's page. Hashes: whole where one is published with the file's address, else the
+digits in the file's name, which are its SHA-256's first 8, else empty: then that of the first download is recorded in the
+store and checked from there on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Weights:
 
 
 TORCHVISION = "https://download.pytorch.org/models"
+FACEXLIB = "https://github.com/xinntao/facexlib/releases/download/v0.1.0"
 PYIQA = "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main"
 
 
@@ -38,6 +40,16 @@ def _pyiqa(name: str, file: str, purpose: str, licence: str = "PolyForm-NC-1.0 (
     tail = file.rpartition(".")[0].rpartition("-")[2]
     digits = tail if len(tail) == 8 else ""
     return Weights(name, file, purpose, f"{PYIQA}/{file}", digits, None, licence)
+
+
+def _facexlib(name: str, file: str, purpose: str) -> Weights:
+    return Weights(name, file, purpose, f"{FACEXLIB}/{file}", "", None, "MIT (facexlib)")
+
+
+def _drive(name: str, file: str, purpose: str, key: str) -> Weights:
+    """AdaFace's, on Google Drive; ``confirm`` stands for the click on its warning about large files."""
+    url = f"https://drive.usercontent.google.com/download?id={key}&export=download&confirm=t"
+    return Weights(name, file, purpose, url, "", None, "MIT (AdaFace)")
 
 
 MANIFEST = (
@@ -72,6 +84,11 @@ MANIFEST = (
         "https://github.com/xinntao/facexlib/releases/download/v0.1.0/recognition_arcface_ir_se50.pth",
         "a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28", None, "MIT (facexlib)",
     ),
+    _facexlib("retinaface-resnet50", "detection_Resnet50_Final.pth", "RetinaFace (ResNet-50) face detection"),
+    _facexlib("retinaface-mobile", "detection_mobilenet0.25_Final.pth", "RetinaFace (MobileNet 0.25) face detection"),
+    _facexlib("awing-fan", "alignment_WFLW_4HG.pth", "AWing's 98 landmarks (WFLW)"),
+    _drive("adaface-ir50", "adaface_ir50_ms1mv2.ckpt", "AdaFace (IR-50), MS1MV2", "1eUaSHG4pGlIZK7hBkqjyp2fc2epKoBvI"),
+    _drive("adaface-ir101", "adaface_ir101_ms1mv2.ckpt", "AdaFace (IR-101), MS1MV2", "1m757p4-tUU5xlSHLaO04sqnhvqankimN"),
     Weights(
         "rrdb-psnr-x4", "ESRGAN_PSNR_SRx4_DF2K_official-150ff491.pth", "ESRGAN's PSNR-trained RRDB (RRDB_PSNR_x4)",
         "https://drive.google.com/uc?export=download&id=1swaV5iBMFfg-DL6ZyiARztbhutDCWXMM",
