@@ -8,14 +8,19 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from bench import __version__, plugins
 from bench.commands.list import KINDS
+from bench.core import trail
 from bench.errors import BenchError
 from bench.grid.settings import CONDITIONS, PRESETS, duration, seeds
+
+WATCHED = ("run", "check")  # commands that go on where a plugin ends the process
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,6 +70,14 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
         "--cluster",
         metavar="NAME[...]",
         help="work on a cluster: slurm[partition=gpu,gpus=1,jobs=16] and others (`bench list clusters`), tcp://HOST:PORT",
+    )
+    run.add_argument(
+        "--isolate",
+        choices=("auto", "always", "never"),
+        help="work in a process of its own: auto, where a plugin of others takes part (the default)",
+    )
+    run.add_argument(
+        "--time-limit", type=duration, metavar="TIME", help="of one model or cell, which fails then: 90s, 2h"
     )
     again = run.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from what is there (the default)")
@@ -190,6 +203,7 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     check = command("check", "test that a plugin keeps the interface")
     check.add_argument("name", metavar="PLUGIN", help="a plugin file, or a plugin's name with options in brackets")
     check.add_argument("--json", action="store_true", dest="as_json")
+    check.add_argument("--time-limit", type=duration, default=600.0, metavar="TIME", help="of one check; default: 10m")
     data = command("data", "make, crop or describe a face set")
     data.add_argument("action", choices=("make", "crop", "info", "stats"))
     data.add_argument(
@@ -290,9 +304,26 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2 with one line for what the user can mend)."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
-        options = vars(parsed(arguments))
+        given = parsed(arguments)
+        if given.command in WATCHED and (given.plugin or _installed(given)) and trail.can_watch():
+            return trail.watched(partial(_perform, given, arguments), given.time_limit)
+        return _perform(given, arguments)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return error.code
+
+
+def _installed(given: argparse.Namespace) -> bool:
+    """Whether plugins of others are at hand without --plugin."""
+    return bool(entry_points(group="bench")) or (given.command == "check" and given.name.endswith(".py"))
+
+
+def _perform(given: argparse.Namespace, arguments: list[str]) -> int:
+    """The command, and what it means where it fails."""
+    options = dict(vars(given))
+    try:
         plugins.use(*options.pop("plugin"))
-        if options["command"] not in ("new", "check"):
+        if options["command"] not in ("new", "check", "run"):
             for problem in plugins.catalogue().problems:
                 print(f"warning: {problem}", file=sys.stderr)
         options["line"] = shlex.join(["bench", *arguments])

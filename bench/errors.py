@@ -11,6 +11,10 @@ class UsageError(BenchError):
     """Wrong command, data or plugin, found before any work."""
 
 
+class PluginFailed(UsageError):
+    """What a plugin raised while it was imported or asked about itself, in one line with its own place."""
+
+
 class UnreadableImage(BenchError):
     """A file that is no image, is cut short, or cannot be opened."""
 

@@ -16,7 +16,8 @@ import pluggy
 from bench import hookspecs
 from bench.core.literals import COMPUTED, literals, source_of
 from bench.core.spec import nearest
-from bench.errors import UsageError
+from bench.core.trail import step
+from bench.errors import PluginFailed, UsageError
 
 if TYPE_CHECKING:
     from bench.core.source import Source
@@ -47,7 +48,11 @@ class Catalogue:
     def __init__(self) -> None:
         self.entries: dict[str, dict[str, Entry]] = {kind: {} for kind in HOOKS}
         self.problems: list[str] = []
+        self.broken: dict[str, str] = {}  # of them, by the file's name: files of which nothing is known
         self.sources: dict[Any, Source] = {}  # by kind, name and members: read once a command
+
+    def problem(self, what: str, error: BaseException) -> None:
+        self.problems.append(str(error) if isinstance(error, PluginFailed) else f"{what}: {_one_line(error)}")
 
     def collect(self, module: Any, source: str) -> None:
         """Ask one module for its plugins; what fails is a problem, and the others still work."""
@@ -56,10 +61,15 @@ class Catalogue:
         try:
             manager.register(module, source)
             found = {kind: getattr(manager.hook, f"bench_{kind}")() for kind in HOOKS}
-        except Exception as error:
-            self.problems.append(f"plugin {source}: {_one_line(error)}")
+        except (Exception, SystemExit) as error:
+            self.problem(f"plugin {source}", error)
             return
         for kind, results in found.items():
+            if odd := next((r for r in results if not isinstance(r, dict)), None):
+                self.problem(
+                    f"plugin {source}", TypeError(f"bench_{kind} gives a {type(odd).__name__}, not {{name: plugin}}")
+                )
+                continue
             for name, target in (item for result in results for item in result.items()):
                 self.add(kind, name, target, source)
 
@@ -82,7 +92,12 @@ def _summary(target: Any) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".replace("\n", " ")
+    if isinstance(error, PluginFailed):
+        return str(error)
+    from bench.core.blame import in_one_line, place_of  # `bench list` starts without what only failures need
+
+    place = place_of(error, own=True)
+    return in_one_line(error) + (f" ({place})" if place else "")
 
 
 def _lacking(kind: str, target: Any) -> str:
@@ -122,14 +137,20 @@ def catalogue() -> Catalogue:
         result.collect(importlib.import_module(name), name)
     for point in sorted(entry_points(group="bench"), key=lambda p: p.name):
         try:
-            result.collect(point.load(), point.name)
-        except Exception as error:
-            result.problems.append(f"plugin {point.name} ({point.value}): {_one_line(error)}")
+            with step(f"plugin {point.name} ({point.value})"):
+                result.collect(point.load(), point.name)
+        except (Exception, SystemExit) as error:
+            result.problem(f"plugin {point.name} ({point.value})", error)
     for path in _local:
         try:
-            _collect_file(result, path)
-        except Exception as error:
-            result.problems.append(f"plugin {path}: {_one_line(error)}")
+            with step(f"plugin {path}"):
+                _collect_file(result, path)
+        except (Exception, SystemExit) as error:
+            result.problem(f"plugin {path}", error)
+    for path in _local:
+        told = [p for p in result.problems if p.startswith((f"plugin {path}:", f"plugin {path.name}:"))]
+        if told and not any(e.source == path.name for kind in result.entries.values() for e in kind.values()):
+            result.broken[kebab(path.stem)] = "; ".join(told)
     return result
 
 
@@ -153,7 +174,8 @@ def _collect_file(result: Catalogue, path: Path) -> None:
 
 
 def kebab(name: str) -> str:
-    """EdgeNet -> edge-net."""
+    """EdgeNet, edge_net -> edge-net."""
+    name = name.replace("_", "-")
     return "".join(
         f"-{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name)
     )
@@ -164,26 +186,32 @@ def names(kind: str) -> list[str]:
 
 
 def entry(kind: str, name: str) -> Entry:
-    """Raises UsageError for an unknown name, with the nearest known one."""
+    """Raises UsageError for an unknown name, with the nearest known one; PluginFailed where a broken file may have it."""
     entries = catalogue().entries[kind]
     if name not in entries:
+        if broken := catalogue().broken:
+            why = f"no {kind[:-1]} {name!r}, and not all plugin files load: {'; '.join(broken.values())}"
+            raise PluginFailed(broken.get(name) or why)
         raise UsageError(f"no {kind[:-1]} {name!r}{nearest(name, entries)}")
     return entries[name]
 
 
 def load(kind: str, name: str) -> Any:
-    """The class (or function) of that name. Raises UsageError where its module does not import or lacks a member."""
+    """The class (or function) of that name. Raises PluginFailed where its module does not import or lacks a member."""
     found = entry(kind, name)
     if not isinstance(found.target, str):
         return found.target
     module, _, attribute = found.target.partition(":")
     try:
-        target = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        raise UsageError(f"{kind[:-1]} {name!r} ({found.target}) cannot be imported: {_one_line(error)}") from error
+        with step(f"{kind[:-1]} {name!r} ({found.target})"):
+            target = getattr(importlib.import_module(module), attribute)
+    except PluginFailed:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginFailed(f"{kind[:-1]} {name!r} ({found.target}) cannot be imported: {_one_line(error)}") from error
     lacking = _lacking(kind, target)
     if lacking:
-        raise UsageError(f"{kind[:-1]} {name!r} ({found.target}) lacks {lacking}")
+        raise PluginFailed(f"{kind[:-1]} {name!r} ({found.target}) lacks {lacking}")
     return target
 
 

@@ -16,6 +16,7 @@ import torch
 
 from bench import plugins
 from bench.api.model import Method
+from bench.cluster import isolated
 from bench.commands.models import ready
 from bench.commands.score import command as score_command
 from bench.core.device import resolve_device
@@ -112,9 +113,11 @@ def run(
     """The whole grid, as ``bench run``: what is in the store is not computed again.
 
     ``settings``: the other options of the command, as ``bench.grid.settings.Settings`` has them (``preset``, ``budget`` in
-    seconds, ``seeds`` as a tuple, ``device`` ...). Cells that fail are in ``failed``; UsageError for a mistake.
+    seconds, ``seeds`` as a tuple, ``device`` ...), and ``isolate`` and ``time_limit`` (seconds). Cells that fail are in
+    ``failed``; UsageError for a mistake.
     """
     plugins.use(*plugin)
+    way, limit = settings.pop("isolate", "auto"), settings.pop("time_limit", None)
     unknown = set(settings) - set(Settings.__dataclass_fields__)
     if unknown:
         raise UsageError(f"bench.run: no option {', '.join(sorted(unknown))}")
@@ -122,7 +125,7 @@ def run(
         methods=names(methods), hr=str(hr) if hr else None, lr=str(lr) if lr else None, degradations=names(degradations),
         conditions=names(conditions), metrics=names(metrics), out=str(out), quiet=quiet, **settings,
     )  # fmt: skip
-    code = Run(chosen, "bench.run(...)").go()
+    code = Run(chosen, "bench.run(...)").go(isolated.executor(way, limit))
     return Results(Path(out), code)
 
 

@@ -40,6 +40,9 @@ def one_thread():
 def own_store(tmp_path, monkeypatch) -> Path:
     """Each test has a store of its own."""
     monkeypatch.setenv("BENCH_STORE", str(tmp_path / ".bench"))
+    monkeypatch.setenv(
+        "BENCH_ISOLATE", "never"
+    )  # a process of their own costs seconds; tests/cluster/test_isolated.py has them
     return tmp_path / ".bench"
 
 

@@ -17,8 +17,9 @@ import torch
 from distributed import Client, KilledWorker, as_completed
 
 from bench.cluster.engines import Cluster
+from bench.cluster.orders import Order, accept
 from bench.cluster.watch import Watch
-from bench.cluster.worker import TOPIC, Order, StopInTime, accept, device_here, work
+from bench.cluster.worker import TOPIC, StopInTime, device_here, work
 from bench.errors import BenchError, Interrupted, StoreError
 from bench.grid.run import Run
 from bench.grid.settings import Settings

@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict
 
 from bench import plugins
+from bench.core import trail
 from bench.core.spec import parse
 from bench.errors import UsageError
-from bench.testing import findings
+from bench.testing import Finding, findings
 
 
 def command(name: str, as_json: bool = False, **_: object) -> int:
@@ -16,10 +17,10 @@ def command(name: str, as_json: bool = False, **_: object) -> int:
     problems: list[str] = []
     if name.endswith(".py"):
         before = {(k, n) for k in plugins.KINDS for n in plugins.names(k)}
-        known = set(plugins.catalogue().problems)
+        others = set(plugins.catalogue().problems)
         plugins.use(name)
         wanted = [(k, n) for k in plugins.KINDS for n in plugins.names(k) if (k, n) not in before]
-        problems = [p for p in plugins.catalogue().problems if p not in known]
+        problems = [p for p in plugins.catalogue().problems if p not in others]
         if not wanted:
             raise UsageError("; ".join(problems) or f"{name}: no plugin in it")
     else:
@@ -27,12 +28,15 @@ def command(name: str, as_json: bool = False, **_: object) -> int:
         wanted = [(k, name) for k in plugins.KINDS if spec.name in plugins.names(k)]
         if not wanted:
             plugins.entry("methods", spec.name)
-    found = []
+    found: list[Finding] = []
+    known = [Finding(**values) for values in trail.noted()]
     for kind, plugin in wanted:
-        for finding in findings(kind, plugin):
+        for finding in findings(kind, plugin, known):
             found.append(finding)
-            if not as_json:
-                print(finding, flush=True)
+            if finding not in known:
+                trail.note(asdict(finding))
+                if not as_json:
+                    print(finding, flush=True)
     for problem in problems:
         print(f"failed  {problem}")
     failed = sum(f.status == "failed" for f in found) + len(problems)

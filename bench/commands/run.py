@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from typing import Any
 
 from bench import plugins
+from bench.cluster import isolated
 from bench.cluster.engines import cluster_of
 from bench.errors import UsageError
 from bench.grid import reproductions
@@ -14,15 +16,44 @@ from bench.grid.run import Run
 from bench.grid.settings import Settings
 
 
-def command(line: str, resume: bool, jobs: int | None = None, cluster: str | None = None, **options: Any) -> int:
+def command(
+    line: str,
+    resume: bool,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    isolate: str | None = None,
+    time_limit: float | None = None,
+    **options: Any,
+) -> int:
     """The exit code of the contract. ``resume`` is the default and needs no work."""
     settings = reproduced(Settings(**options))
     if jobs is None and cluster is None:
-        return Run(settings, line).go()
+        way = isolate or os.environ.get("BENCH_ISOLATE", "auto")
+        if way not in isolated.WAYS:
+            raise UsageError(f"BENCH_ISOLATE={way}: one of {', '.join(isolated.WAYS)}")
+        return planned(settings, line).go(isolated.executor(way, time_limit))
+    if isolate or time_limit:
+        raise UsageError("--isolate and --time-limit are for runs in this process; leave out --jobs and --cluster")
     place = cluster_of(cluster or f"local[jobs={jobs}]")
     from bench.cluster import pool  # Dask is an extra
 
     return pool.run_on(place, settings, line)
+
+
+def planned(settings: Settings, line: str) -> Run:
+    """The run, with a warning for each plugin that is not as it should be and that no failure names."""
+    said = ""
+    try:
+        run = Run(settings, line)
+        said = " ".join(lost.reason for lost in run.plan.lost)
+        return run
+    except UsageError as error:
+        said = str(error)
+        raise
+    finally:
+        for problem in plugins.catalogue().problems:
+            if problem not in said:
+                print(f"warning: {problem}", file=sys.stderr)
 
 
 def reproduced(settings: Settings) -> Settings:

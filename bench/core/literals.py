@@ -67,7 +67,10 @@ def _value(node: ast.expr, constants: dict[str, Any]) -> Any:
 @cache
 def _tree(module: str) -> ast.Module:
     file = source_of(module)
-    return ast.parse(file.read_text(encoding="utf-8") if file else "")
+    try:
+        return ast.parse(file.read_bytes() if file else "")
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])  # the import says what is wrong
 
 
 def source_of(module: str) -> Path | None:

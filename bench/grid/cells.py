@@ -40,6 +40,7 @@ class Cells:
         self.lacking: dict[str, tuple[str, str]] = {}  # metric of a cell -> status and reason, where it has no value
         self.shows = True  # whether pictures go to the run's folder
         self.shown: dict[str, str] = {}  # where they went -> digests
+        self.begins: Callable[[str], Any] = lambda name: None  # told of each metric of a cell before it is measured
 
     def rows(self, method: Recipe, condition: str) -> Rows:
         """All metrics of one method under one condition."""
@@ -103,6 +104,23 @@ class Cells:
             for m in self.plan.measures if m.metric.about == about
         ]  # fmt: skip
 
+    def lost_rows(self) -> Rows:
+        """What stands for methods, conditions and metrics whose plugin failed before any cell: a failed row each."""
+        rows: Rows = []
+        for lost in self.plan.lost:
+            self.failed[f"{lost.kind[:-1]} {lost.spec}"] = lost.reason
+            heads = [self.head(m, c) for m, c in self.plan.cells]
+            if lost.kind == "methods":
+                named = {"method": lost.title, "variant": lost.variant}
+                heads = [{**self.head(None, c), "degradation": "", **named} for c in self.plan.conditions]
+            elif lost.kind == "degradations":
+                heads = [self.head(m, str(lost.spec)) for m in self.plan.methods]
+            asked = [(m.label, m.metric.direction) for m in self.plan.measures if m.metric.about == "sr"]
+            for label, direction in [(str(lost.spec), "lower")] if lost.kind == "metrics" else asked:
+                about = {"metric": label, "direction": direction, "status": "failed", "reason": lost.reason}
+                rows += [{**head, **about} for head in heads]
+        return rows
+
     def head(self, method: Recipe | None, condition: str) -> dict[str, Any]:
         """The columns that say what a row is about."""
         return {
@@ -134,8 +152,9 @@ class Cells:
             status, reason = self.lacking[name]
             return [{**base, "status": status, "reason": reason}]
         try:
+            self.begins(name)
             kept = self.kept(measure, name, key, outputs, place)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             status, reason = outcome(error, name, self.out / "log" / "errors.txt")
             if isinstance(error, MissingWeights):
                 self.unavailable[measure.label] = reason

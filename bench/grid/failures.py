@@ -5,10 +5,11 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+from bench.core.blame import in_one_line, place_of
 from bench.errors import BenchError, Interrupted, MissingWeights, StoreError, Unavailable
 
 
-def outcome(error: Exception, cell: str, log: Path | None = None) -> tuple[str, str]:
+def outcome(error: BaseException, cell: str, log: Path | None = None) -> tuple[str, str]:
     """(``failed`` or ``unavailable``, why). ``log``: where the traceback of an unexpected error goes, after ``cell``.
 
     What must stop the whole run is raised again: nothing can be written, or a signal came.
@@ -22,12 +23,11 @@ def outcome(error: Exception, cell: str, log: Path | None = None) -> tuple[str, 
     return "failed", _unexpected(error, cell, log)
 
 
-def _unexpected(error: Exception, cell: str, log: Path | None) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(last.filename).name}:{last.lineno}"
+def _unexpected(error: BaseException, cell: str, log: Path | None) -> str:
+    place = place_of(error)
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"{cell}\n{''.join(traceback.format_exception(error))}\n")
         place += f"; traceback in {log.parent.name}/{log.name}"
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]} ({place})"
+    return f"{in_one_line(error)} ({place})"

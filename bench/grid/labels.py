@@ -18,12 +18,12 @@ def readable(grid: Plan) -> Plan:
         label, variant = _short(r.label, parts), _short(r.variant, parts)
         return dataclasses.replace(r, label=label, variant=variant, degradation=r.degradation and short(r.degradation))
 
-    return Plan(
-        tuple(map(short, grid.methods)),
-        tuple(_short(c, parts) for c in grid.conditions),
-        {(_short(c, parts), scale): r and short(r) for (c, scale), r in grid.degraded.items()},
-        grid.measures,
-        tuple(map(short, grid.versions)),
+    return dataclasses.replace(
+        grid,
+        methods=tuple(map(short, grid.methods)),
+        conditions=tuple(_short(c, parts) for c in grid.conditions),
+        degraded={(_short(c, parts), scale): r and short(r) for (c, scale), r in grid.degraded.items()},
+        versions=tuple(map(short, grid.versions)),
     )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 from bench import plugins
 from bench.api.model import Method
 from bench.core.files import folder_name
 from bench.core.spec import Spec, parse, parse_list
-from bench.errors import Unavailable, UsageError
+from bench.errors import PluginFailed, Unavailable, UsageError
 from bench.faces.faceset import Data
 from bench.grid.labels import readable
-from bench.grid.recipe import Plan, Recipe
+from bench.grid.recipe import Lost, Plan, Recipe
 from bench.grid.reopen import Added
 from bench.grid.resolve import expand, measures, parameters, recipe, scale_of, takes_degradation
 from bench.grid.settings import CONDITIONS, Settings
@@ -22,7 +23,10 @@ from bench.grid.settings import CONDITIONS, Settings
 def scales(settings: Settings) -> set[int]:
     """Every scale that the named methods and degradations ask for; known before the data is read."""
     named = {"methods": expand("methods", settings.methods), "degradations": parse_list(settings.degradations)}
-    found = {scale_of(plugins.load(kind, spec.name), spec) for kind, specs in named.items() for spec in specs}
+    found = set()
+    for kind, spec in ((kind, spec) for kind, specs in named.items() for spec in specs):
+        with suppress(PluginFailed):  # `make` names it
+            found.add(scale_of(plugins.load(kind, spec.name), spec))
     return found or {4}
 
 
@@ -37,22 +41,29 @@ def check(settings: Settings) -> None:
         "metrics": [spec for spec in parse_list(settings.metrics) if spec.name != "all"],
     }
     for kind, specs in named.items():
-        for spec in specs:
-            if spec.name != "all":
+        for spec in (spec for spec in specs if spec.name != "all"):
+            with suppress(PluginFailed):  # `make` names it
                 parameters(plugins.load(kind, spec.name), spec, settings.preset)
 
 
 def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:
-    """The whole grid, with rows that were added to the run. Raises UsageError for anything wrong, before any work."""
+    """The whole grid, with rows that were added to the run. Raises UsageError for anything wrong, before any work.
+
+    Where a plugin fails, what needs it is ``lost``, and the rest goes on; with nothing left, its reason is raised.
+    """
     wanted = expand("degradations", settings.degradations) if settings.degradations else []
     methods: list[Recipe] = []
+    lost: list[Lost] = []
     for spec in expand("methods", settings.methods):
-        cls = plugins.load("methods", spec.name)
-        bases = wanted if wanted and takes_degradation(cls) and not spec.get("degradation") else [None]
-        seeds = settings.seeds if cls.trains() else settings.seeds[:1]
-        methods += [recipe("methods", spec, settings, data, degradation=d, seed=s) for d in bases for s in seeds]
+        try:
+            cls = plugins.load("methods", spec.name)
+            bases = wanted if wanted and takes_degradation(cls) and not spec.get("degradation") else [None]
+            seeds = settings.seeds if cls.trains() else settings.seeds[:1]
+            methods += [recipe("methods", spec, settings, data, degradation=d, seed=s) for d in bases for s in seeds]
+        except PluginFailed as error:
+            lost.append(Lost("methods", spec, str(error)))
     if not methods:
-        raise UsageError("--methods names no method")
+        raise UsageError(lost[0].reason if lost else "--methods names no method")
     for row in more:
         spec = dataclasses.replace(parse(row.text), label=row.label)
         methods.append(dataclasses.replace(recipe("methods", spec, settings, data), only=row.conditions))
@@ -62,11 +73,19 @@ def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:
         raise UsageError(f"--methods: two rows are called {twice.label}; give each a name of its own, as in NAME=SPEC")
     conditions = _conditions(settings, data)
     degraded: dict[tuple[str, int], Recipe | None] = {}
-    for scale in {m.scale for m in methods}:
-        for spec in conditions:
-            real = spec.name == "real"
-            degraded[str(spec), scale] = None if real else recipe("degradations", spec, settings, data, scale=scale)
-    found = tuple(measures(settings.metrics, settings.preset))
+    for spec in list(conditions):
+        try:
+            for scale in {m.scale for m in methods}:
+                real = spec.name == "real"
+                degraded[str(spec), scale] = None if real else recipe("degradations", spec, settings, data, scale=scale)
+        except PluginFailed as error:
+            conditions.remove(spec)
+            lost.append(Lost("degradations", spec, str(error)))
+    if not conditions:
+        raise UsageError(lost[-1].reason)
+    found = tuple(measures(settings.metrics, settings.preset, lost))
+    if not found and any(each.kind == "metrics" for each in lost):
+        raise UsageError(lost[-1].reason)
     versions = dict.fromkeys(parse(text) for measure in found for text in measure.metric.degradations())
     grid = Plan(
         tuple(methods),
@@ -74,6 +93,7 @@ def make(settings: Settings, data: Data, more: Sequence[Added] = ()) -> Plan:
         degraded,
         found,
         tuple(recipe("degradations", spec, settings, data) for spec in versions),
+        lost=tuple(lost),
     )
     return _with_files(readable(grid))
 

@@ -10,7 +10,7 @@ from bench import plugins
 from bench.api.metric import Metric
 from bench.api.model import Model
 from bench.core.files import folder_name
-from bench.core.spec import override
+from bench.core.spec import Spec, override
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,24 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """What of a plan cannot be tried, since its plugin fails while it is imported or asked about itself."""
+
+    kind: str  # methods, degradations (as a condition) or metrics
+    spec: Spec
+    reason: str
+
+    @property
+    def title(self) -> str:
+        return self.spec.label or self.spec.name
+
+    @property
+    def variant(self) -> str:
+        """Its options, as written."""
+        return "" if self.spec.label else ",".join(v if k == "variant" else f"{k}={v}" for k, v in self.spec.options)
+
+
+@dataclass(frozen=True)
 class Plan:
     methods: tuple[Recipe, ...]
     conditions: tuple[str, ...]
@@ -95,6 +113,7 @@ class Plan:
     versions: tuple[Recipe, ...] = ()  # degradations that metrics make versions of faces with
     files: dict[tuple[str, str], str] = field(default_factory=dict)  # by label and condition: Method.fingerprint_under
     lacking: dict[tuple[str, str], str] = field(default_factory=dict)  # the same: why a method has no outputs there
+    lost: tuple[Lost, ...] = ()
 
     @property
     def cells(self) -> list[tuple[Recipe, str]]:

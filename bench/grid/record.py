@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from bench import __version__, plugins
+from bench.core.files import folder_name
 from bench.core.hashing import content_hash, key_of, version
 from bench.faces.faceset import Data, FaceSet
 from bench.grid import reproductions
@@ -96,7 +97,7 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "started": facts.started,
         "seconds": round(time.monotonic() - facts.begin, 1),
         "data": data,
-        "methods": [describe(facts, m) for m in facts.plan.methods],
+        "methods": [*(describe(facts, m) for m in facts.plan.methods), *stubs(facts)],
         "degradations": [describe(facts, r) for r in facts.plan.trained if r.kind == "degradations"],
         "conditions": list(facts.plan.conditions),
         "metrics": [m.label for m in facts.plan.measures],
@@ -168,6 +169,19 @@ def describe(facts: Facts, recipe: Recipe) -> dict[str, Any]:
         "training": training,
         "measured": facts.measured.get(recipe.folder, {}),
     }
+
+
+def stubs(facts: Facts) -> list[dict[str, Any]]:
+    """What stands for methods whose plugin failed before they had a recipe."""
+    return [
+        {
+            "label": str(lost.spec), "seed": facts.settings.seeds[0], "name": lost.title, "plugin": lost.spec.name,
+            "variant": lost.variant, "degradation": "", "scale": facts.plan.methods[0].scale, "parameters": None,
+            "images": folder_name(str(lost.spec)), "checkpoint": None, "key": "", "params": {}, "training": None,
+            "measured": {},
+        }
+        for lost in facts.plan.lost if lost.kind == "methods"
+    ]  # fmt: skip
 
 
 def device_name(device: torch.device) -> str:

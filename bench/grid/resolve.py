@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 from torch import nn
@@ -12,9 +13,11 @@ from bench.api.model import Method, Model
 from bench.api.pretrained import needed
 from bench.core.hashing import key_of, values, version
 from bench.core.spec import Spec, nearest, override, parse, parse_list
-from bench.errors import MissingWeights, UsageError
+from bench.core.trail import step
+from bench.errors import BenchError, MissingWeights, PluginFailed, UsageError
 from bench.faces.faceset import Data
-from bench.grid.recipe import Measure, Recipe
+from bench.grid.failures import outcome
+from bench.grid.recipe import Lost, Measure, Recipe
 from bench.grid.settings import PRESETS, Settings
 from bench.grid.versions import INFERENCE, LOOP, SCORES
 
@@ -28,13 +31,21 @@ def expand(kind: str, text: str) -> list[Spec]:
     specs: list[Spec] = []
     for spec in parse_list(text, named=kind == "methods"):
         if spec.name == "all":
-            specs += [Spec(n) for n in plugins.names(kind) if plugins.load(kind, n).in_all]
+            specs += [Spec(n) for n in plugins.names(kind) if _in_all(kind, n)]
         elif spec.get("variant") == "all":
             rest = spec.without("variant")
             specs += [rest.adding(variant=v) for v in plugins.load(kind, spec.name).variants] or [rest]
         else:
             specs.append(spec)
     return list(dict.fromkeys(specs))
+
+
+def _in_all(kind: str, name: str) -> bool:
+    """Whether a plugin runs without options; one that cannot be imported counts, so that it is named."""
+    try:
+        return bool(plugins.load(kind, name).in_all)
+    except PluginFailed:
+        return True
 
 
 def variant_of(cls: Any, spec: Spec) -> dict[str, Any]:
@@ -45,6 +56,24 @@ def variant_of(cls: Any, spec: Spec) -> dict[str, Any]:
     return dict(cls.variants[name]) if name else {}
 
 
+def told(function: Any) -> Any:
+    """What a plugin raises while it is asked about itself is one line that names it and the place: PluginFailed."""
+
+    @functools.wraps(function)
+    def asked(*given: Any, **more: Any) -> Any:
+        spec = next(value for value in given if isinstance(value, Spec))
+        try:
+            with step(f"{spec.name} while it is planned"):
+                return function(*given, **more)
+        except BenchError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginFailed(f"{spec.name}: {outcome(error, spec.name)[1]}") from error
+
+    return asked
+
+
+@told
 def parameters(cls: Any, spec: Spec, preset: str) -> Any:
     """A plugin's parameters: its defaults (the paper's), then the preset, then the variant, then the brackets.
 
@@ -80,6 +109,7 @@ def takes_degradation(method: type[Method]) -> bool:
     return method.trains() and bool(method.default_degradation)
 
 
+@told
 def scale_of(cls: Any, spec: Spec) -> int:
     """The scale that the brackets, the variant or the plugin say. Raises UsageError for one that it has not."""
     known = cls.scales_for(parameters(cls, spec, ""))
@@ -101,6 +131,7 @@ def from_saved(cls: Any, spec: Spec, saved: dict[str, Any]) -> Model:
     return cls(params, scale=saved["scale"], hr_size=saved["hr_size"])
 
 
+@told
 def recipe(
     kind: str,
     spec: Spec,
@@ -189,26 +220,39 @@ def _present(name: str) -> str:
         return ""
 
 
-def measures(text: str, preset: str) -> list[Measure]:
-    """The metrics named, ``all`` of them, or the default ones."""
+def measures(text: str, preset: str, lost: list[Lost] | None = None) -> list[Measure]:
+    """The metrics named, ``all`` of them, or the default ones. ``lost``, where given, takes those whose plugin fails."""
     found = []
     if text and text != "all":
         specs = [(s, True) for s in parse_list(text)]
     else:
         specs = [(Spec(n), text == "all") for n in plugins.names("metrics")]
     for spec, asked in specs:
-        cls = plugins.load("metrics", spec.name)
-        if (not text and not cls.default) or (text in ("", "all") and not cls.in_all):
-            continue
-        if not cls.in_all and not spec.options:
-            raise UsageError(
-                f"{spec.name} runs with options alone: {spec.name}[{dataclasses.fields(cls.Params)[0].name}=...]"
-            )
-        metric = cls(parameters(cls, spec, preset))
-        depends = {
-            "name": spec.name, **{f"option {k}": v for k, v in values(metric.params).items()},
-            **{f"code in {file}": code for file, code in plugins.source("metrics", spec.name).hashes().items()},
-            **{package: version(package) for package in ("torch", *cls.libraries)}, "version of scores": SCORES,
-        }  # fmt: skip
-        found.append(Measure(str(spec), metric, key_of(depends), asked, depends))
+        try:
+            cls = plugins.load("metrics", spec.name)
+            if (not text and not cls.default) or (text in ("", "all") and not cls.in_all):
+                continue
+            if not cls.in_all and not spec.options:
+                option = dataclasses.fields(cls.Params)[0].name
+                raise UsageError(f"{spec.name} runs with options alone: {spec.name}[{option}=...]")
+            found.append(measure(spec, preset, asked))
+        except PluginFailed as error:
+            if lost is None:
+                raise
+            lost.append(Lost("metrics", spec, str(error)))
     return found
+
+
+@told
+def measure(spec: Spec, preset: str, asked: bool) -> Measure:
+    """A metric with its options."""
+    cls = plugins.load("metrics", spec.name)
+    metric = cls(parameters(cls, spec, preset))
+    depends = {
+        "name": spec.name, **{f"option {k}": v for k, v in values(metric.params).items()},
+        **{f"code in {file}": code for file, code in plugins.source("metrics", spec.name).hashes().items()},
+        **{package: version(package) for package in ("torch", *cls.libraries)}, "version of scores": SCORES,
+    }  # fmt: skip
+    for degradation in metric.degradations():
+        parse(degradation)
+    return Measure(str(spec), metric, key_of(depends), asked, depends)

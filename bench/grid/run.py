@@ -21,6 +21,7 @@ from bench.core.device import resolve_device, resolve_precision
 from bench.core.files import copy, folder_name, prepare_folder
 from bench.core.locks import held
 from bench.core.store import Store, root_of
+from bench.core.trail import step
 from bench.errors import BenchError, CellFailed, MissingWeights
 from bench.faces.faceset import FaceSet
 from bench.faces.read import load
@@ -39,6 +40,8 @@ from bench.grid.reopen import added
 from bench.grid.settings import CHECKPOINT_EVERY, Settings
 from bench.grid.tasks import Executor, Task, graph, in_order, pending, shown_degradations, soonest
 from bench.training.settings import TrainSettings
+
+SAID = 4  # cells that one failure names on the terminal; the report names all
 
 
 class Run:
@@ -111,8 +114,10 @@ class Run:
         asked = {m.label for m in self.plan.measures if m.asked} & set(unavailable)
         for label, reason in unavailable.items():
             print(f"metric {label} is unavailable: {reason}", file=sys.stderr)
-        for cell, reason in self.failed.items():
-            print(f"failed: {cell}: {reason}", file=sys.stderr)
+        for reason in dict.fromkeys(self.failed.values()):  # what fails many cells is said once
+            cells = [cell for cell, why in self.failed.items() if why == reason]
+            rest = f" and {len(cells) - SAID} more" if len(cells) > SAID else ""
+            print(f"failed: {', '.join(cells[:SAID])}{rest}: {reason}", file=sys.stderr)
         return 1 if self.failed or asked else 0
 
     def remember(self) -> None:
@@ -130,7 +135,7 @@ class Run:
         """``work()``; None where it fails, which is recorded."""
         try:
             return work()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.failed.setdefault(cell, outcome(error, cell, self.out / "log" / "errors.txt")[1])
         return None
 
@@ -167,7 +172,7 @@ class Run:
         recipe = self.plan.degraded[task.condition, task.scale]
         try:
             self.artefacts.lr_of(recipe)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.artefacts.broken[task.key] = outcome(error, task.cell, self.out / "log" / "errors.txt")[1]
 
     def measure(self, task: Task) -> list[dict[str, Any]]:
@@ -189,7 +194,7 @@ class Run:
             training=self.training, measured=self.cells.measured, failed=self.failed,
             unavailable=self.cells.unavailable, notes=self.cells.notes, entries=self.entries(),
             pictures={**self.shown, **self.cells.shown},
-            rows=[*(row for task in self.tasks for row in self.rows.get(task.name, [])), *more],
+            rows=[*(row for task in self.tasks for row in self.rows.get(task.name, [])), *self.cells.lost_rows(), *more],
             pending=pending([t for t in self.tasks if t.name not in self.collected and t.cell not in self.failed], self.plan),
         )  # fmt: skip
 
@@ -212,12 +217,14 @@ class Run:
             if not self.store.has("train", recipe.weights):
                 cell = f"train {recipe.unique}"
                 try:
-                    for name in recipe.build().required_weights():
+                    with step(f"{recipe.name} while it is built"):
+                        needed = recipe.build().required_weights()
+                    for name in needed:
                         weights.path(name)
                 except MissingWeights as error:
                     self.failed[cell] = str(error)
                     self.say(f"{cell} will not run: {error}")
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     self.failed[cell] = outcome(error, recipe.label, self.out / "log" / "errors.txt")[1]
 
     def train(self, recipe: Recipe) -> None:

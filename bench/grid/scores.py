@@ -41,6 +41,8 @@ def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[st
     given = own(outputs)
     with torch.inference_mode():
         score = metric.score(given)
+        if not isinstance(score, Score):
+            raise MetricFailed(f"{label}: score returned {type(score).__name__}, not a bench.Score")
         protocol = "; ".join([metric.protocol(given), *(f"{name} {version(name)}" for name in metric.libraries)])
     if not math.isfinite(score.value) and score.value != math.inf:
         raise MetricFailed(f"{label} gave {score.value}")
@@ -90,7 +92,7 @@ def measured_rows(measure: Measure, head: dict[str, Any], outputs: Callable[[], 
     base = {**head, "metric": measure.label, "direction": measure.metric.direction}
     try:
         rows, protocol, _ = evaluate(measure.metric, measure.label, outputs())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         status, reason = outcome(error, measure.label)
         return [{**base, "status": status, "reason": reason}]
     return labelled(base, rows, measure.label, protocol)

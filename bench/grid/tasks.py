@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -121,8 +121,8 @@ def pending(tasks: Iterable[Task], plan: Plan) -> list[str]:
     return [f"{task.cell} itself" if task.kind == "method" else task.cell for task in tasks if shown.get(task.kind)]
 
 
-def in_order(run: Any, tasks: list[Task]) -> None:
-    """Here, one after the other: the executor of a run that names no other."""
+def in_order(run: Any, tasks: list[Task], perform: Callable[[Task], Any] | None = None) -> None:
+    """Here, one after the other: the executor of a run that names no other. ``perform``: what does one, if not the run."""
     status = Status(run.out, run.command, len(tasks))
     measured = sum(task.kind != "train" for task in tasks)
     bar, done = None, 0
@@ -134,7 +134,7 @@ def in_order(run: Any, tasks: list[Task]) -> None:
                 bar.close()
                 bar = None
             status.begins(task.name, task.cell)
-            run.perform(task)
+            (perform or run.perform)(task)
             run.collect(task)
             status.ends(task.name, task.cell, run.failed.get(task.cell))
             if bar:

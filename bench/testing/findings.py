@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core.blame import in_one_line
+from bench.errors import PluginFailed
+
 GUIDE = "docs/plugins.md"
 
 
@@ -47,8 +50,9 @@ def failed(plugin: str, target: Any, check: str, error: BaseException, section: 
     page = f"{GUIDE}#{section}"
     if isinstance(error, Broken):
         return Finding(plugin, check, "failed", error.expected, error.came, line_of(target, error.member), page)
-    message = str(error).strip().partition("\n")[0]
-    came = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    came = in_one_line(error)
+    if isinstance(error, PluginFailed):  # it ended the process of the check
+        came = str(error).rpartition(": ")[2]
     return Finding(plugin, check, "failed", "no error", came, line_in(target, error) or line_of(target, ""), page)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 
 from bench import plugins
 from bench.core.spec import Spec, parse
+from bench.core.trail import step
 from bench.errors import MissingWeights, Unavailable, UsageError
 from bench.testing import metrics, models, reports
 from bench.testing.findings import Broken, Finding, Skipped, failed
@@ -36,15 +37,20 @@ class Target:
     plugin: Any
 
 
-def findings(kind: str, name: str) -> Iterator[Finding]:
-    """All checks of a plugin by its name, with options in brackets; one finding each, none stops the others."""
+def findings(kind: str, name: str, known: Sequence[Finding] = ()) -> Iterator[Finding]:
+    """All checks of a plugin by its name, with options in brackets; one finding each, none stops the others.
+
+    ``known``: what was found already, before a check that ended its process.
+    """
+    before = {f.check: f for f in known if f.plugin == str(parse(name))}
     spec = parse(name)
     target = Target(kind, spec, plugins.load(kind, spec.name))
     if kind == "metrics" and not spec.options and not target.plugin.in_all:
         yield Finding(str(spec), "is built with its defaults", "skipped", came="runs with options only")
         return
     try:
-        subject = models.Subject.of(target.plugin, spec) if kind in ("methods", "degradations") else target
+        with step(f"{name} while it is built"):
+            subject = models.Subject.of(target.plugin, spec) if kind in ("methods", "degradations") else target
     except UsageError as error:
         if spec.options or target.plugin.in_all:
             yield failed(str(spec), target.plugin, "is built with its options", error, "parameters")
@@ -55,14 +61,14 @@ def findings(kind: str, name: str) -> Iterator[Finding]:
         yield failed(str(spec), target.plugin, "is built with its defaults", error, "parameters")
         return
     for check, function, section in CHECKS[kind]:
-        yield _finding(str(spec), target.plugin, check, function, subject, section)
+        yield before.get(check) or _finding(str(spec), target.plugin, check, function, subject, section)
 
 
 def _finding(
     plugin: str, target: Any, check: str, function: Callable[[Any], str | None], subject: Any, section: str
 ) -> Finding:
     try:
-        with random_state_kept():
+        with random_state_kept(), step(f"check of {plugin}: {check}"):
             return Finding(plugin, check, "ok", came=function(subject) or "")
     except (Skipped, MissingWeights, Unavailable) as reason:
         return Finding(plugin, check, "skipped", came=str(reason))
