@@ -26,7 +26,7 @@ class Consistency(bench.Metric):
     inputs), ``area`` (mean of the curve of ``to_clean`` over severity), ``relative`` (over the distance between
     different faces), ``response`` (of the output to a change towards another face over that to degradation, each per change
     of the input, the same size), ``lr_psnr`` (of the downsampled output against the input, dB) and ``lr_floor`` (what a
-    copy of the input at half its resolution has, and 1 dB), ``psnr`` and ``psnr_to_clean`` (the same
+    copy of the input at half its resolution has, and half a dB), ``psnr`` and ``psnr_to_clean`` (the same
     distances in dB) and the curve itself: ``level0`` ..., at the input distances ``level0_input`` ....
 
     A method that answers every face with one picture is no candidate: Unavailable. One whose output explains less of its

@@ -18,15 +18,27 @@ SAME = 1e-5  # of the values' usual size: differences below are rounding
 
 
 def mean_interval(values: np.ndarray, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
-    """The interval of the mean of (n,) values: Student's t below 30 of them, else by bootstrap. NaN for fewer than two."""
+    """The interval of the mean of (n,) values: Student's t below 30 of them, else by bootstrap. NaN for fewer than two.
+
+    The bootstrap's percentiles are moved outwards by as much as Student's interval is wider than the normal one with the
+    biased deviation (Hesterberg 2015, expanded percentiles): plain ones cover 91-94 % of means of 30 values.
+    """
     values = np.sort(np.asarray(values, np.float64))  # draws then fit any order
     n = len(values)
     if n < 2:
         return float("nan"), float("nan")
     if n >= FEW:
-        return bootstrap_mean(values, seed=seed, level=level)
+        return bootstrap_mean(values, seed=seed, level=expanded(n, level))
     half = quantile(n - 1, level) * float(values.std(ddof=1)) / n**0.5
     return float(values.mean()) - half, float(values.mean()) + half
+
+
+@cache
+def expanded(n: int, level: float) -> float:
+    """The level at which the bootstrap's percentiles of the mean of n values cover ``level`` of normal ones."""
+    from scipy.stats import norm
+
+    return float(1 - 2 * norm.cdf(-((n / (n - 1)) ** 0.5) * quantile(n - 1, level)))
 
 
 def bootstrap_mean(

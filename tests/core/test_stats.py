@@ -1,5 +1,6 @@
 """Statistics: numbers against scipy, published tables and counting by hand."""
 
+import os
 from itertools import combinations, product
 
 import numpy as np
@@ -124,3 +125,92 @@ def test_agreement_is_scipys_after_turning_metrics_the_same_way():
     assert found.spearman[0, 2] == pytest.approx(scipy.stats.spearmanr(psnr[keep], nima[keep]).statistic)
     assert np.isnan(found.spearman[:, 3]).all() and found.spearman[0, 0] == pytest.approx(1) and not found.remark
     assert "fewer than 5" in stats.agreement(np.ones((3, 2)), ["lower"] * 2).remark
+
+
+# ---------------------------------------------------------------- simulations
+
+TRIALS = int(os.environ.get("BENCH_TRIALS", 400))  # 4000 were run by hand
+
+
+def within(share, level, trials=TRIALS):
+    """Whether a share of so many trials agrees with ``level``: within three standard errors and a hundredth."""
+    return abs(share - level) <= 3 * np.sqrt(level * (1 - level) / trials) + 0.01
+
+
+@pytest.mark.parametrize("n", [3, 10, 29, 30, 100])
+@pytest.mark.parametrize("draw", ["normal", "uniform"])
+def test_the_interval_of_a_mean_covers_it(n, draw):
+    """Below 30 values Student's; from 30 on the bootstrap's, expanded: its plain percentiles cover 93.5 % at 30."""
+    rng = np.random.default_rng(n)
+    sample = {"normal": lambda: rng.normal(size=n), "uniform": lambda: rng.uniform(-1, 1, n)}[draw]
+    found = [stats.mean_interval(sample(), seed=i) for i in range(TRIALS)]
+    level = 0.95 if n > 3 or draw == "normal" else 0.93  # three uniform values are too few for Student's
+    assert within(np.mean([low <= 0 <= high for low, high in found]), level)
+
+
+def test_the_bootstraps_percentiles_are_expanded_for_few_values():
+    values = np.random.default_rng(0).gamma(2, size=30)
+    plain, found = stats.bootstrap_mean(np.sort(values)), stats.mean_interval(values)
+    student = scipy.stats.t.interval(0.95, 29, values.mean(), values.std(ddof=1) / 30**0.5)
+    assert found[0] < plain[0] and found[1] > plain[1]
+    assert found[1] - found[0] == pytest.approx(student[1] - student[0], rel=0.03)
+    assert found[1] - values.mean() > values.mean() - found[0], "skewed as the values are"
+
+
+@pytest.mark.parametrize("n", [8, 30, 100])
+def test_methods_that_are_alike_are_rarely_told_apart(n):
+    """Type I error of the whole family of comparisons, of Friedman's test and of the critical difference, at most 5 %."""
+    rng = np.random.default_rng(n)
+    wrong = np.zeros(3)
+    for _ in range(TRIALS):
+        found = stats.compare(rng.normal(size=(n, 1)) * 3 + rng.normal(size=(n, 4)), "higher")
+        apart = found.ranks.max() - found.ranks.min() >= found.difference
+        wrong += [(found.p <= stats.LEVEL).any(), found.friedman <= stats.LEVEL, apart]
+    holm, friedman, nemenyi = wrong / TRIALS
+    assert holm <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / TRIALS) and (holm > 0.01 or n < 10)
+    assert within(friedman, 0.05) and nemenyi <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / TRIALS)
+
+
+@pytest.mark.parametrize("n", [7, 20, 60])
+def test_wilcoxon_is_wrong_as_often_as_it_says(n):
+    """Symmetric differences of no median; some of them equal pairs and rounding noise."""
+    rng = np.random.default_rng(n)
+    found = []
+    for _ in range(TRIALS):
+        first = rng.normal(25, 3, n)
+        second = first + rng.normal(0, 1, n)
+        second[0] = first[0] * (1 + 1e-7)
+        found.append(stats.wilcoxon(first, second) <= 0.05)
+    assert np.mean(found) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / TRIALS) and np.mean(found) > 0.01
+
+
+def test_differences_are_found_where_there_are_some():
+    rng = np.random.default_rng(0)
+    found = [
+        stats.compare(rng.normal(size=(40, 1)) * 3 + rng.normal(size=(40, 3)) + [0, 0, 1], "higher") for _ in range(50)
+    ]
+    assert np.mean([f.ahead(0, 2) and f.ahead(1, 2) for f in found]) > 0.9
+    assert np.mean([f.friedman <= 0.05 for f in found]) > 0.9
+
+
+# ---------------------------------------------------------------- rounding, and faces that were not measured
+
+
+def test_rounding_noise_is_no_difference():
+    rng = np.random.default_rng(0)
+    values = rng.normal(25, 3, 30)
+    noisy = values * (1 + 1e-7 * np.abs(rng.normal(size=30)))  # always the same side: without care p is 2e-9
+    assert scipy.stats.wilcoxon(values, noisy).pvalue < 1e-6 and stats.wilcoxon(values, noisy) == 1
+    assert stats.wilcoxon(values, values * (1 + 1e-3 * np.abs(rng.normal(size=30)))) < 1e-6, "small, but no rounding"
+    assert stats.mean_ranks(np.stack([values, noisy, values + 1], 1), "lower").tolist() == [1.5, 1.5, 3]
+    assert stats.friedman(np.stack([values, noisy, values], 1)) == 1
+
+
+def test_a_pair_is_compared_on_the_faces_that_both_have():
+    """A third method that lacks most faces takes nothing from the comparison of the other two."""
+    values = scores(40, 3)
+    values[8:, 2] = np.nan
+    found = stats.compare(values, "higher")
+    raw = [scipy.stats.wilcoxon(values[:m, i], values[:m, j]).pvalue for i, j, m in ((1, 0, 40), (2, 0, 8), (2, 1, 8))]
+    assert [found.p[1, 0], found.p[2, 0], found.p[2, 1]] == pytest.approx(list(stats.holm(raw)))
+    assert found.n == 8, "ranks are of the faces that all have"
