@@ -19,7 +19,9 @@ GUARD = (
     "lr_psnr",
     "lr_floor",
 )  # extras: a method whose first is below its second ignores its input and is never the best
-MARGIN = 0.5  # dB: by so much a method must explain more than such a copy: made by other filters it has up to 0.2 dB more
+MARGIN = (
+    0.5  # dB: by so much a method must explain more than such a copy: made by other filters it has up to 0.2 dB more
+)
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,9 @@ def mark(tables: list[Table], found: list[Contest]) -> None:
             cells = {r.key: r.cells[index] for r in table.rows if r.key in contest.keys}
             valued = [r for r in table.rows if not r.kind and r.cells[index].value is not None and r.cells[index].sound]
             if column.apart == "count" and contest.common and {r.key for r in valued} == set(contest.keys):
-                means = dict(zip(contest.keys, contest.common, strict=True))
-                shown = [replace(cells[k], value=m, text=f"{m:.{decimals(cells[k].text)}f}") for k, m in means.items()]
-                rank(shown, contest.direction)
-                for key, one in zip(means, shown, strict=True):
-                    cells[key].rank = one.rank
+                for key, mean in zip(contest.keys, contest.common, strict=True):
+                    cells[key].common = f"{mean:.{decimals(cells[key].text)}f}"
+                rank(list(cells.values()), contest.direction)
                 table.columns[index] = replace(column, tested=True, apart="")
                 table.remark += f" {column.short}: the best on the {contest.found.n} faces that all methods have."
                 table.remark = table.remark.strip()

@@ -92,6 +92,7 @@ class Cell:
     note: str = ""
     tied: bool = False  # not significantly different from the best
     seeds: int = 1  # trainings that the value is the mean of; then ``half`` is their standard deviation
+    common: str = ""  # its mean on the faces that all methods have, where it is ranked by that
     sound: bool = True  # false: unfit to be best, since it ignores its input (a metric's ``guard``)
 
     @property
@@ -369,9 +370,8 @@ def cell(row: dict[str, Any]) -> Cell:
 
 def rank(cells: list[Cell], direction: str) -> None:
     """Mark the best and the second value of a column, as shown; equal values share a rank. One value has no rank."""
-    shown = sorted({float(c.text) for c in cells if c.value is not None}, reverse=direction == "higher")
-    if sum(c.value is not None for c in cells) < 2:
-        return
-    for one in cells:
-        if one.value is not None and float(one.text) in shown[:2]:
-            one.rank = shown.index(float(one.text)) + 1
+    valued = [(c, float(c.common or c.text)) for c in cells if c.value is not None]
+    shown = sorted({value for _, value in valued}, reverse=direction == "higher")
+    for one, value in valued if len(valued) > 1 else []:
+        if value in shown[:2]:
+            one.rank = shown.index(value) + 1
