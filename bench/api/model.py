@@ -195,4 +195,4 @@ class Method(Model):
         """
         assert self.degradation is not None, "a method's degradation is given when it is built for training"
         with torch.no_grad(), torch.autocast(hr.device.type, enabled=False):
-            return to_float(to_uint8(self.degradation.infer(hr.float(), generator)))
+            return to_float(to_uint8(self.degradation.infer(hr.float().clone(), generator)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ class FaceSet:
     """
 
     def __init__(
-        self, buckets: dict[tuple[int, int], Tensor], names: dict[tuple[int, int], list[str]], source: str = ""
+        self, buckets: Mapping[tuple[int, int], Tensor], names: dict[tuple[int, int], list[str]], source: str = ""
     ) -> None:
         self.buckets, self.source = buckets, source
         self._fingerprint = ""
@@ -91,6 +92,32 @@ class FaceSet:
         images = [self.buckets[size][row].numpy() for _, size, row in keep]
         return FaceSet.of(images, [name for name, _, _ in keep], self.source)
 
+    def lent(self) -> FaceSet:
+        """The same faces for code that may write to them: what it changes is a copy, made when it looks."""
+        return FaceSet(_Copies(self.buckets), self._called(), self.source)
+
+    def _called(self) -> dict[tuple[int, int], list[str]]:
+        rows = {size: [(row, name) for name, other, row in self.places if other == size] for size in self.buckets}
+        return {size: [name for _, name in sorted(found)] for size, found in rows.items()}
+
+
+class _Copies(Mapping[tuple[int, int], Tensor]):
+    """Tensors that are copied when they are asked for, once."""
+
+    def __init__(self, tensors: Mapping[tuple[int, int], Tensor]) -> None:
+        self.tensors, self.copies = tensors, dict[tuple[int, int], Tensor]()
+
+    def __getitem__(self, size: tuple[int, int]) -> Tensor:
+        if size not in self.copies:
+            self.copies[size] = self.tensors[size].clone()
+        return self.copies[size]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
 
 @dataclass
 class Data:
@@ -107,3 +134,8 @@ class Data:
     def train_fingerprint(self) -> str:
         """The fingerprints of the two sets that are learned from."""
         return "+".join(s.fingerprint if s else "none" for s in (self.hr_train, self.lr_train))
+
+    def lent(self) -> Data:
+        """The same for code that may write to the faces."""
+        sets = {f.name: v.lent() for f in fields(self) if isinstance(v := getattr(self, f.name), FaceSet)}
+        return replace(self, **sets, skipped=list(self.skipped))

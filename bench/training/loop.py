@@ -109,7 +109,7 @@ def _fit(
     if saved is None:
         model.train()
         with fabric.autocast():
-            model.prepare(data, run)
+            model.prepare(data.lent(), run)  # the others train on the same faces
     else:
         for name in {k.rpartition("_extra_state")[0].rstrip(".") for k in saved["model"] if k.endswith("_extra_state")}:
             key = f"{name}._extra_state" if name else "_extra_state"
