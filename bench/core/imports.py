@@ -47,18 +47,20 @@ def root_of(path: Path) -> Path:
     folder = path.parent
     while (folder / "__init__.py").is_file():
         folder = folder.parent
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.ImportFrom) and node.level > 1:
-            above = path.parents[min(node.level, len(path.parents)) - 1]
-            folder = above if above in folder.parents else folder
+    for level in _levels(path, path.stat().st_mtime_ns):
+        above = path.parents[min(level, len(path.parents)) - 1]
+        folder = above if above in folder.parents else folder
     return folder
 
 
-def _tree(path: Path) -> ast.AST:
+@cache
+def _levels(path: Path, changed: int) -> list[int]:
+    """How far up the relative imports of a file reach, where they leave its folder."""
     try:
-        return ast.parse(path.read_bytes())
+        tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
-        return ast.Module([], [])  # the import says what is wrong
+        return []  # the import says what is wrong
+    return [node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level > 1]
 
 
 def _package(root: Path) -> str:

@@ -8,7 +8,7 @@ from bench.core.hashing import key_of
 from bench.core.store import Store
 from bench.faces.faceset import Data, FaceSet
 from bench.faces.packed import pack, unpack
-from bench.faces.procedural import portrait
+from bench.faces.procedural import VERSION
 
 IDENTITIES = {"train": 192, "wild": 96, "test": 64}  # disjoint people
 
@@ -20,7 +20,7 @@ def embedded(store: Store | None = None) -> Data:
     """Procedural faces: 768 HR and 384 unpaired wild LR to train on, 64 and 64 to test on, the latter with ground truth."""
     if store is None:
         return _drawn()
-    key = key_of("embedded", portrait.VERSION)
+    key = key_of("embedded", VERSION)
     folder = store.obtain("faces", key, _write, "the embedded faces")
     hr_train, hr_test = unpack(folder / "hr.safetensors", "embedded")
     lr_train, lr_test, truth = unpack(folder / "lr.safetensors", "embedded wild", ("train", "test", "truth"))
@@ -35,6 +35,8 @@ def _write(folder: Path) -> None:
 
 
 def _drawn() -> Data:
+    from bench.faces.procedural import portrait  # with scipy's filters: a second that only drawing needs
+
     sets = {}
     for seed, (split, count) in enumerate(
         [("train", "train"), ("test", "test"), ("wild", "wild"), ("wild_test", "test")]

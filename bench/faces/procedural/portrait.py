@@ -19,7 +19,6 @@ from scipy.ndimage import gaussian_filter, grey_opening, map_coordinates
 from bench.faces.procedural.face import Face, express, lit
 from bench.faces.procedural.head import BOTTOM, DEPTH, EYE, TOP, TURN, Head, Person, over, step
 
-VERSION = 1  # part of the fingerprint's file name: raise it with any change of the pictures
 OVERSAMPLING = 2
 HEAD = 0.415  # half a head, as a share of the picture's side
 MARCH = 8  # steps along a ray
