@@ -17,9 +17,21 @@ from typing import Any
 from bench import __version__, plugins
 from bench.commands.list import KINDS
 from bench.core import trail
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.grid.settings import CONDITIONS, PRESETS, duration, seeds
 
+PATHS = (
+    "hr",
+    "lr",
+    "reference",
+    "out",
+    "store",
+    "weights",
+    "config",
+    "study",
+    "run",
+    "show",
+)  # options that name a place
 WATCHED = ("run", "check")  # commands that go on where a plugin ends the process
 
 
@@ -65,7 +77,9 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     _reference_option(run, "the HR training faces")
     run.add_argument("--out", default="bench-run", metavar="DIR", help="the run's folder; default: %(default)s")
     place = run.add_mutually_exclusive_group()
-    place.add_argument("--jobs", type=int, metavar="N", help="work in N processes, one GPU each where there are GPUs")
+    place.add_argument(
+        "--jobs", type=at_least(1), metavar="N", help="work in N processes, one GPU each where there are GPUs"
+    )
     place.add_argument(
         "--cluster",
         metavar="NAME[...]",
@@ -123,7 +137,7 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     score.add_argument("--lr", metavar="DIR", help="the LR inputs, the same file names")
     _reference_option(score, "none")
     score.add_argument(
-        "--scale", type=int, metavar="N", help="of the images over their LR; default: as --lr says, else 4"
+        "--scale", type=at_least(1), metavar="N", help="of the images over their LR; default: as --lr says, else 4"
     )
     score.add_argument("--metrics", default="")
     score.add_argument("--out", metavar="DIR", help="write results.csv and results.parquet there")
@@ -136,7 +150,7 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     export.add_argument("output", metavar="OUT", help="gets a folder of PNG files for each condition")
     export.add_argument("--lr", metavar="PATH", help="real LR faces, for the condition real")
     export.add_argument("--conditions", default=",".join(CONDITIONS), help="of DATA; default: %(default)s")
-    export.add_argument("--scale", type=int, default=4)
+    export.add_argument("--scale", type=at_least(1), default=4)
     export.add_argument("--seed", type=at_least(0), default=0)
     export.add_argument("--preset", default="quick", choices=PRESETS, help="quick: at most 64 faces")
     export.add_argument("--device", default="auto")
@@ -175,11 +189,15 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     study.add_argument(
         "--by", default="nima", metavar="METRIC", help="make: the metric that chooses; default: %(default)s"
     )
-    study.add_argument("--count", type=int, default=5, metavar="K", help="make: how many methods; default: %(default)s")
-    study.add_argument("--faces", type=int, default=20, metavar="N", help="make: how many faces; default: %(default)s")
+    study.add_argument(
+        "--count", type=at_least(2), default=5, metavar="K", help="make: how many methods; default: %(default)s"
+    )
+    study.add_argument(
+        "--faces", type=at_least(1), default=20, metavar="N", help="make: how many faces; default: %(default)s"
+    )
     study.add_argument("--condition", default="real", help="make: restored from which LR; default: %(default)s")
     study.add_argument(
-        "--checks", type=int, default=2, metavar="N", help="make: attention checks; default: %(default)s"
+        "--checks", type=at_least(0), default=2, metavar="N", help="make: attention checks; default: %(default)s"
     )
     study.add_argument("--seed", type=at_least(0), default=0)
     study.add_argument("--study", metavar="DIR", help="score: the study's folder; default: study/ in the run")
@@ -211,9 +229,11 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     )
     data.add_argument("--hr", metavar="PATH")
     data.add_argument("--lr", metavar="PATH")
-    data.add_argument("--dims", type=int, default=2048, help="stats: features of Inception; default: %(default)s")
+    data.add_argument(
+        "--dims", type=at_least(1), default=2048, help="stats: features of Inception; default: %(default)s"
+    )
     data.add_argument("--device", default="auto")
-    data.add_argument("--size", type=int, default=64, help="crop: side in pixels")
+    data.add_argument("--size", type=at_least(1), default=64, help="crop: side in pixels")
     data.add_argument("--strict", action="store_true")
     run.set_defaults(**(config or {}))
     return top
@@ -278,7 +298,7 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--precision", default="auto", help="auto, bf16 or fp32")
     sub.add_argument("--compile", action="store_true", help="torch.compile the networks")
     sub.add_argument(
-        "--checkpoint-every", type=int, default=0, metavar="STEPS", help="default: 50 (quick), 1000 (paper)"
+        "--checkpoint-every", type=at_least(0), default=0, metavar="STEPS", help="default: 50 (quick), 1000 (paper)"
     )
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -305,6 +325,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     try:
         given = parsed(arguments)
+        if empty := next((name for name in PATHS if getattr(given, name, None) == ""), None):
+            raise UsageError(f"--{empty} takes a path, not an empty text")
         if given.command in WATCHED and (given.plugin or _installed(given)) and trail.can_watch():
             return trail.watched(partial(_perform, given, arguments), given.time_limit)
         return _perform(given, arguments)

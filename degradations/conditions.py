@@ -87,7 +87,7 @@ class Blur(bench.Degradation):
     """Blur in HR, then downsampling."""
 
     scales = SCALES
-    bounds = {"sigma": (0.01, 100)}
+    bounds = {"sigma": (0.01, 100), "box": (1, 100)}
 
     @dataclass(frozen=True)
     class Params:

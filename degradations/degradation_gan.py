@@ -25,6 +25,7 @@ class DegradationGAN(bench.Degradation):
 
     paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"
     scales = (4, 2, 8)
+    bounds = {"noise": (0, None), "wgan": (0, None), "mse": (0, None), "betas": (0, 0.9999), "decay": (0, 1)}
     stochastic = True
     needs = ("lr_real",)
 

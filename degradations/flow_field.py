@@ -35,7 +35,7 @@ class FlowField(bench.Degradation):
     paper = "Zeng, Zhang, Liu, Tian, Liu: SelfSR: Self-conditioned face super-resolution in the wild via flow field degradation network, 2022"  # noqa: E501
     scales = (4, 2, 8)
     needs = ("lr_real",)
-    bounds = {"disturb": (0, None)}
+    bounds = {"disturb": (0, None), "smooth": (0, None), "history": (0, None)}
     training_only = ("critic", "back", "back_critic", "history", "back_history")
 
     @dataclass(frozen=True)

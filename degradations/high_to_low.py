@@ -26,6 +26,7 @@ class HighToLow(bench.Degradation):
 
     paper = "Bulat, Yang, Tzimiropoulos: To learn image super-resolution, use a GAN to learn how to do image degradation first, ECCV 2018"  # noqa: E501
     scales = (4, 2, 8)
+    bounds = {"noise": (0, None), "alpha": (0, None), "beta": (0, None)}
     stochastic = True
     needs = ("lr_real",)
 

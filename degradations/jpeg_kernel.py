@@ -47,7 +47,13 @@ class JpegKernel(bench.Degradation):
     )
     scales = (4, 2, 8)
     stochastic = True
-    bounds = {"jpeg": (1, 100), "probability": (0, 1), "sigma": (0, 255)}
+    bounds = {"jpeg": (1, 100), "probability": (0, 1), "sigma": (0, 255), "images": (0, None),
+              "noise_images": (0, None), "together": (1, None), "whole": (0, 1), "sub": (1, None), "mu": (0, None),
+              "gamma": (0, None), "phi": (0, None), "psi": (0, None), "patches": (1, None),
+              "kernelgan.iterations": (0, None), "kernelgan.crop": (1, None), "kernelgan.width": (1, None),
+              "kernelgan.lr": (0, None), "kernelgan.lr_every": (1, None), "kernelgan.bicubic": (0, None),
+              "kernelgan.bicubic_every": (1, None), "kernelgan.sum_to_one": (0, None),
+              "kernelgan.boundaries": (0, None), "kernelgan.centring": (0, None), "kernelgan.sparsity": (0, None)}  # fmt: skip
     idle = ("together", "jpeg", "probability", "sigma")
 
     @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class CycleGANSR(bench.Method):
 
     paper = "Zhu, Park, Isola, Efros: Unpaired image-to-image translation using cycle-consistent adversarial networks, ICCV 2017"
     scales = (4, 2, 8)
+    bounds = {"history": (0, None)}
     needs = ("lr_real",)
     default_degradation = ""
     training_only = ("critic", "back", "back_critic", "history", "back_history")

@@ -51,6 +51,7 @@ class EDSR(Patchwise):
 
     paper = "Lim, Son, Kim, Nah, Lee: Enhanced deep residual networks for single image super-resolution, CVPR Workshops 2017"
     scales = (4, 2, 8)
+    bounds = {"scaling": (0, None)}
 
     @dataclass(frozen=True)
     class Params:

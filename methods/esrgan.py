@@ -27,6 +27,7 @@ class ESRGAN(RRDBGan):
     pretrained = {"rrdb-psnr-x4": "init=rrdb-psnr-x4", "vgg19": "feature_loss=vgg19"}
     paper = "Wang, Yu, Wu, Gu, Liu, Dong, Loy, Qiao, Tang: ESRGAN: Enhanced super-resolution GANs, ECCV Workshops 2018"
     scales = (4, 2, 8)
+    bounds = {"alpha": (0, 1)}
     lengths = ("l1_steps", "steps")
     betas = (0.9, 0.999)  # of Adam (section 4.1)
     training_only = ("critic", "psnr")

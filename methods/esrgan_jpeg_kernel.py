@@ -32,6 +32,7 @@ class ESRGANJpegKernel(RRDBGan):
         "Aakerberg, Nasrollahi, Moeslund: Real-world super-resolution of face-images from surveillance cameras, 2021"
     )
     scales = (4, 2, 8)
+    bounds = {"critic_layers": (0, None), "sides": (0.01, 1)}
     default_degradation = "jpeg-kernel"
     betas = (0.9, 0.99)  # of Adam (ESRGAN's code; not stated)
 

@@ -28,6 +28,7 @@ class LowToHigh(bench.Method):
 
     paper = "Bulat, Yang, Tzimiropoulos: To learn image super-resolution, use a GAN to learn how to do image degradation first, ECCV 2018"  # noqa: E501
     scales = (4, 2, 8)
+    bounds = {"alpha": (0, None), "beta": (0, None)}
     default_degradation = "high-to-low"
 
     @dataclass(frozen=True)

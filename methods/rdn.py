@@ -66,6 +66,7 @@ class RDN(Patchwise):
 
     paper = "Zhang, Tian, Kong, Zhong, Fu: Residual dense network for image super-resolution, CVPR 2018"
     scales = (4, 2, 8)
+    bounds = {"convs": (1, None)}
 
     @dataclass(frozen=True)
     class Params:

@@ -35,6 +35,8 @@ class SelfSR(bench.Method):
 
     paper = "Zeng, Zhang, Liu, Tian, Liu: SelfSR: Self-conditioned face super-resolution in the wild via flow field degradation network, 2022"  # noqa: E501
     scales = (4, 2, 8)
+    bounds = {"hidden": (1, None), "critic_most": (1, None), "reconstruction": (0, None), "r1": (0, None),
+              "r1_weight": (0, None), "grow_at": (0, 1)}  # fmt: skip
     default_degradation = "flow-field"
 
     @dataclass(frozen=True)

@@ -37,6 +37,9 @@ class SmoothFeatures(bench.Method):
     pretrained = {"vgg16": "feature_loss=vgg16", "vgg19": "feature_loss=vgg19"}
     paper = "Goswami, Aakanksha, Rajagopalan: Robust super-resolution of real faces using smooth features, ECCV Workshops 2020"
     scales = (4, 2, 8)
+    bounds = {"pairs": (0, None), "alpha": (0, 1), "clean_weight": (0, None), "degraded_weight": (0, None),
+              "epsilon": (1e-06, None), "power": (1, 2), "scaling": (0.01, 0.99), "points": (2, None),
+              "robust_start": (0, None), "beta2": (0, 0.9999), "decay": (0, 1)}  # fmt: skip
     default_degradation = "degradation-gan"
 
     @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class SRGAN(Patchwise):
     pretrained = {"vgg19": "content=vgg19"}
     paper = "Ledig, Theis, Huszar et al.: Photo-realistic single image super-resolution using a GAN, CVPR 2017"
     scales = (4, 2, 8)
+    bounds = {"variation": (0, None)}
     lengths = ("mse_steps", "steps")
 
     @dataclass(frozen=True)

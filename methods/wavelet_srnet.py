@@ -24,6 +24,8 @@ class WaveletSRNet(bench.Method):
 
     paper = "Huang, He, Sun, Tan: Wavelet-SRNet: A wavelet-based CNN for multi-scale face super resolution, ICCV 2017"
     scales = (4, 2, 8)
+    bounds = {"subnet": (1, None), "average": (0, None), "detail": (0, None), "texture": (0, None),
+              "image": (0, None), "alpha": (0, None), "margin": (0, None), "decay": (0, None)}  # fmt: skip
 
     @dataclass(frozen=True)
     class Params:

@@ -48,6 +48,7 @@ class Consistency(bench.Metric):
     headlines: ClassVar[tuple[str, ...]] = ("", "relative", "response")
     guard: ClassVar[tuple[str, ...]] = ("lr_psnr", "lr_floor")  # see versions.GUARD: reports read it here
     needs = ("lr", "upscale", "degrade")
+    bounds = {"severities": (0, None)}
     Params = Params  # type: ignore[assignment]
     unit = "RMS difference (0-255, RGB)"
     pictures = 2

@@ -31,6 +31,7 @@ class Cost(bench.Metric):
 
     table = "cost"
     needs = ("lr", "upscale", "parameters")
+    bounds = {"seconds": (0, None)}
     about = "method"
     Params = Params  # type: ignore[assignment]
 

@@ -48,6 +48,8 @@ class Identity(bench.Metric):
         "Kim, Jain, Liu: AdaFace: Quality adaptive margin for face recognition, CVPR 2022"
     )
 
+    bounds = {"far": (0, 1)}
+
     @dataclass(frozen=True)
     class Params:
         network: Literal["arcface", "adaface-ir50", "adaface-ir101"] = "arcface"

@@ -63,6 +63,7 @@ class Detection(bench.Metric):
     }
     direction = "higher"
     default = False
+    bounds = {"confidence": (0, 1)}
     paper = "Deng et al.: RetinaFace: Single-shot multi-level face localisation in the wild, CVPR 2020"
 
     @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class Params:
 class Precision(OfFeatures):
     """The share of restored faces that lie on the reference's manifold: within a reference face's k-th neighbour."""
 
+    bounds = {"k": (1, None)}
     direction = "higher"
     default = False
     paper = "Kynkaanniemi et al.: Improved precision and recall metric for assessing generative models, NeurIPS 2019"

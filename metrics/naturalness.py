@@ -61,6 +61,7 @@ class Niqe(_Statistics):
     libraries = ("pyiqa",)
     title = "NIQE"
     pretrained = {"niqe": ""}
+    bounds = {"block": (2, None)}
     paper = "Mittal, Soundararajan, Bovik: Making a completely blind image quality analyzer, SPL 2013"
 
     @dataclass(frozen=True)

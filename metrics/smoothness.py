@@ -46,6 +46,7 @@ class Smoothness(bench.Metric):
     part_decimals = {"lr_psnr": 2, "lr_floor": 2}
     guard: ClassVar[tuple[str, ...]] = ("lr_psnr", "lr_floor")  # as consistency's
     needs = ("lr", "features", "degrade")
+    bounds = {"alphas": (0, 1), "epsilon": (1e-06, None), "points": (2, None)}
     paper = PAPER
     Params = Params  # type: ignore[assignment]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,6 +33,13 @@ def scales(settings: Settings) -> set[int]:
 
 def check(settings: Settings) -> None:
     """Raises UsageError for names and options that cannot be; known before any data is read."""
+    for name, low in {"devices": 1, "condition_seed": 0, "checkpoint_every": 0}.items():
+        if not isinstance(value := getattr(settings, name), int) or value < low:
+            raise UsageError(f"{name}={value} is not a whole number from {low} on")
+    if not settings.seeds or not all(isinstance(seed, int) and seed >= 0 for seed in settings.seeds):
+        raise UsageError(f"seeds={settings.seeds} are not whole numbers from 0 on")
+    if settings.budget is not None and not 0 < settings.budget < math.inf:
+        raise UsageError(f"budget={settings.budget} is not a length of time")
     methods = expand("methods", settings.methods)
     bases = [parse(text) for spec in methods if (text := spec.get("degradation"))]
     conditions = [spec for spec in parse_list(settings.conditions) if spec.name not in ("real", "all")]

@@ -16,6 +16,7 @@ from bench.core.spec import Spec, nearest, override, parse, parse_list
 from bench.core.trail import step
 from bench.errors import BenchError, MissingWeights, PluginFailed, UsageError
 from bench.faces.faceset import Data
+from bench.grid import bounds
 from bench.grid.failures import outcome
 from bench.grid.recipe import Lost, Measure, Recipe
 from bench.grid.settings import PRESETS, Settings
@@ -87,21 +88,8 @@ def parameters(cls: Any, spec: Spec, preset: str) -> Any:
     params = override(cls.Params(), quick, f"{spec.name}, {preset} preset")
     params = override(params, variant, f"{spec.name}, variant {spec.get('variant')}")
     params = override(params, dict(spec.without(*reserved).options), spec.name)
-    check_bounds(params, {**SENSIBLE, **cls.bounds}, spec.name)
+    bounds.check(params, cls.bounds, spec.name)
     return params
-
-
-# Bounds of options that mean the same everywhere, where a plugin has one of the name.
-SENSIBLE = {"batch": (1, None), "width": (1, None), "steps": (0, None), "tile": (1, None), "overlap": (0, None)}
-
-
-def check_bounds(params: Any, bounds: dict[str, tuple[float | None, float | None]], owner: str) -> None:
-    """Raises UsageError for a number outside its bounds."""
-    for name, (low, high) in bounds.items():
-        value = getattr(params, name, None)
-        if isinstance(value, int | float) and not ((low is None or value >= low) and (high is None or value <= high)):
-            span = f"{low} or more" if high is None else f"{high} or less" if low is None else f"from {low} to {high}"
-            raise UsageError(f"{owner}: {name}={value} is not {span}")
 
 
 def takes_degradation(method: type[Method]) -> bool:

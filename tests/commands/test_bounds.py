@@ -1,11 +1,17 @@
 """Numbers outside their bounds, and folders that are no runs, are answered in one line."""
 
+import dataclasses
 import json
+import typing
 
 import pandas as pd
 import pytest
 
+from bench import plugins
 from bench.core.results import write_table
+from bench.core.spec import Spec
+from bench.errors import UsageError
+from bench.grid.resolve import parameters
 
 
 @pytest.mark.parametrize(
@@ -22,12 +28,54 @@ from bench.core.results import write_table
         (["--devices", "0"], "0 is less than 1"),
         (["--seed", "-1"], ""),
         (["--condition-seed", "-1"], "-1 is less than 0"),
-        (["--hr", ""], "not an empty text"),
+        (["--hr", ""], "--hr takes a path, not an empty text"),
+        (["--store", ""], "--store takes a path"),
+        (["--jobs", "0"], "0 is less than 1"),
+        (["--checkpoint-every", "-1"], "-1 is less than 0"),
+        (["--budget", "0"], "not a length of time"),
+        (["--methods", "edsr[degradation=noise[sigma=300]]"], "sigma=300.0 is not from 0 to 255"),
+        (["--methods", "esrgan[halve=0.5+1.5]"], "halve=1.5 is not from 0 to 1"),
+        (["--degradations", "jpeg-kernel[kernelgan.width=0]"], "kernelgan.width=0 is not 1 or more"),
+        (["--methods", "low-to-high[augment.zoom=2]"], "augment.zoom=2.0 is not from 0 to 0.99"),
+        (["--metrics", "psnr[border=-1]"], "border=-1 is not 0 or more"),
     ],
 )
 def test_bounds(bench, tmp_path, arguments, words):
     code, out, err = bench("run", "--methods", "bicubic", "--out", tmp_path / "out", *arguments)
     assert code == 2 and words in err and len(err.strip().splitlines()) == 1 and out == ""
+
+
+@pytest.mark.parametrize(
+    "line", ["devices = 0", "seeds = [-1]", "condition-seed = -1", 'devices = "two"', "budget = -1"]
+)
+def test_bounds_hold_in_a_configuration_too(bench, tmp_path, line):
+    (tmp_path / "run.toml").write_text(f'methods = "bicubic"\n{line}\n')
+    code, _, err = bench("run", "--config", tmp_path / "run.toml", "--out", tmp_path / "out")
+    assert code == 2 and len(err.strip().splitlines()) == 1 and line.partition(" ")[0].replace("-", "_") in err
+
+
+PLUGINS = [(kind, name) for kind in ("methods", "degradations", "metrics") for name in plugins.names(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), PLUGINS)
+def test_every_number_has_a_bound_that_published_settings_keep(kind, name):
+    cls = plugins.load(kind, name)
+    for preset in ("quick", "paper"):
+        for variant in ("", *cls.variants):
+            parameters(cls, Spec(name, (("variant", variant),) if variant else ()), preset)
+
+    def refused(params: object, before: str = "") -> None:
+        for field, hint in typing.get_type_hints(type(params)).items():
+            if dataclasses.is_dataclass(hint):
+                refused(getattr(params, field), f"{before}{field}.")
+            elif {int, float} & {hint, *typing.get_args(hint)}:
+                value = (
+                    "+".join(["-1"] * len(getattr(params, field) or (0,))) if typing.get_origin(hint) is tuple else "-1"
+                )
+                with pytest.raises(UsageError, match=r"is not|has to be"):
+                    parameters(cls, Spec(name, ((f"{before}{field}", value),)), "paper")
+
+    refused(cls.Params())
 
 
 ROW = {"method": "m", "condition": "noise", "metric": "psnr", "value": 1.0, "status": "ok", "direction": "higher"}
