@@ -95,7 +95,9 @@ class OfFeatures(OfSets):
     libraries = ("pytorch-fid", "scipy")
 
     def network(self) -> str:
-        return f"pytorch-fid Inception (sha256 {weights.file_hash('inception-fid')}), bilinear to 299 px"
+        how = {"pytorch": "bilinear", "clean": "each channel antialiased bicubic in floats (clean-fid's)"}
+        resize = how[getattr(self.params, "resize", "pytorch")]
+        return f"pytorch-fid Inception (sha256 {weights.file_hash('inception-fid')}), {resize} to 299 px"
 
     def statistics(self, outputs: bench.Outputs, **options: Any) -> tuple[Statistics, Statistics]:
         ours, theirs = outputs.sr, self.theirs(outputs)
@@ -105,7 +107,7 @@ class OfFeatures(OfSets):
 
     def moments(self, outputs: bench.Outputs, reference: bench.Reference) -> tuple[np.ndarray, np.ndarray]:
         """The mean (d,) and covariance (d, d) of a set's features, as files of statistics hold them."""
-        found = of_reference(outputs, reference, dims=self.params.dims)
+        found = of_reference(outputs, reference, dims=self.params.dims, resize=self.params.resize)
         return found.mean, found.covariance
 
 
@@ -129,6 +131,9 @@ class Fid(OfFeatures):
             2048  # features of Inception; 2048 is FID, fewer suit few images (pytorch-fid)
         )
         compiled: bool = False  # torch.compile: faster after a minute, for thousands of images
+        resize: Literal["pytorch", "clean"] = (
+            "pytorch"  # to 299 px: pytorch-fid's bilinear, or clean-fid's (Parmar 2022)
+        )
 
     def protocol(self, outputs: bench.Outputs) -> str:
         p = self.params
@@ -144,7 +149,7 @@ class Fid(OfFeatures):
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        options = {"dims": self.params.dims, "compiled": self.params.compiled}
+        options = {"dims": self.params.dims, "compiled": self.params.compiled, "resize": self.params.resize}
         first, second = self.statistics(outputs, **options)
         n, value = len(outputs.sr), frechet_distance(first, second)
         keys = digests(outputs)

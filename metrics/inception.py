@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from scipy.linalg import eigvalsh
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -19,15 +20,19 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 import bench
 from bench import weights
 from bench.core.files import read_sealed, write_sealed
+from bench.core.image import to_uint8
 from bench.core.stats import without
 from bench.kit.offline import standing_in
 
 KEPT = 50_000  # reference images whose features are kept; mean and covariance are of all
+SIDE = 299  # px: what the network takes
 BLOCKS = {64: 0, 192: 1, 768: 2, 2048: 3}  # of the network, by features (pytorch-fid's --dims)
 
 
-def network(dims: int = 2048, device: torch.device | str = "cpu", compiled: bool = False) -> Callable[[Tensor], Tensor]:
-    """(B, 3, H, W) in [0, 1] -> (B, dims): resized to 299 px (bilinear) as pytorch-fid does.
+def network(
+    dims: int = 2048, device: torch.device | str = "cpu", compiled: bool = False, resize: str = "pytorch"
+) -> Callable[[Tensor], Tensor]:
+    """(B, 3, H, W) in [0, 1] -> (B, dims): resized to 299 px as pytorch-fid does it (bilinear), or as clean-fid.
 
     Its speed: batch norms are part of their convolutions, and channels lie last in memory.
     """
@@ -35,7 +40,7 @@ def network(dims: int = 2048, device: torch.device | str = "cpu", compiled: bool
 
     saved = weights.load("inception-fid")
     with standing_in(package, "load_state_dict_from_url", lambda *_, **__: saved):
-        model = package.InceptionV3([BLOCKS[dims]])
+        model = package.InceptionV3([BLOCKS[dims]], resize_input=resize == "pytorch")
     model = model.eval().requires_grad_(False)
     for layer in model.modules():
         if isinstance(layer, package.torchvision.models.inception.BasicConv2d):
@@ -45,9 +50,21 @@ def network(dims: int = 2048, device: torch.device | str = "cpu", compiled: bool
 
     @torch.inference_mode()
     def features(images: Tensor) -> Tensor:
+        images = clean(images) if resize == "clean" else images
         return F.adaptive_avg_pool2d(forward(images.contiguous(memory_format=torch.channels_last))[0], 1).flatten(1)
 
     return features
+
+
+def clean(images: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> (B, 3, 299, 299): each channel by Pillow's antialiased bicubic in floats (Parmar 2022)."""
+    pixels = to_uint8(images).cpu().numpy().astype(np.float32)
+    channels = [
+        [Image.fromarray(channel).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for channel in face] for face in pixels
+    ]
+    return torch.from_numpy(np.array([[np.asarray(c) for c in face] for face in channels]).clip(0, 255) / 255).to(
+        images
+    )
 
 
 @dataclass
@@ -175,24 +192,30 @@ def of_features(features: np.ndarray) -> Statistics:
 # ---------------------------------------------------------------- of images
 
 
-def of_outputs(outputs: bench.Outputs, dims: int = 2048, compiled: bool = False) -> Statistics:
+def of_outputs(outputs: bench.Outputs, dims: int = 2048, compiled: bool = False, resize: str = "pytorch") -> Statistics:
     """Of ``outputs.sr``, its features in their order. Kept for the next metric of the same images."""
-    key, images = ("inception sr", dims), digest(digests(outputs))
+    key, images = ("inception sr", dims, resize), digest(digests(outputs))
     if outputs.cache.get(key, ("",))[0] != images:
-        outputs.cache[key] = images, of_images(outputs, outputs.sr, dims, compiled)
+        outputs.cache[key] = images, of_images(outputs, outputs.sr, dims, compiled, resize)
     return outputs.cache[key][1]
 
 
-def of_images(outputs: bench.Outputs, images: Any, dims: int = 2048, compiled: bool = False) -> Statistics:
+def of_images(
+    outputs: bench.Outputs, images: Any, dims: int = 2048, compiled: bool = False, resize: str = "pytorch"
+) -> Statistics:
     """Of any images, their features in their order, by the run's network."""
     features = np.empty((len(images), dims), np.float32)
-    for indices, part in batches(outputs, images, dims, compiled):
+    for indices, part in batches(outputs, images, dims, compiled, resize):
         features[indices] = part
     return of_features(features)
 
 
 def of_reference(
-    outputs: bench.Outputs, reference: bench.Reference, dims: int = 2048, compiled: bool = False
+    outputs: bench.Outputs,
+    reference: bench.Reference,
+    dims: int = 2048,
+    compiled: bool = False,
+    resize: str = "pytorch",
 ) -> Statistics:
     """Of the faces that sets are compared with, the same for all metrics and methods of a run; kept in its store."""
 
@@ -207,18 +230,20 @@ def of_reference(
             return Statistics.given(mean, covariance)
         file = None
         if outputs.folder is not None:
-            which = digest([reference.fingerprint, weights.file_hash("inception-fid")])
+            which = digest(
+                [reference.fingerprint, weights.file_hash("inception-fid"), *[resize] * (resize != "pytorch")]
+            )
             file = outputs.folder / f"inception-{dims}-{which}.npz"
             if content := read_sealed(file):
                 return Statistics.read(content)
         found = Statistics(dims, limit=KEPT)
-        for rows in chunks(part for _, part in batches(outputs, reference.images, dims, compiled)):
+        for rows in chunks(part for _, part in batches(outputs, reference.images, dims, compiled, resize)):
             found.add(rows)
         if file is not None:
             write_sealed(file, found.write)
         return found
 
-    return outputs.keep(("inception", reference.name, reference.fingerprint, dims), make)
+    return outputs.keep(("inception", reference.name, reference.fingerprint, dims, resize), make)
 
 
 def chunks(parts: Iterable[np.ndarray], least: int = 1024) -> Iterator[np.ndarray]:
@@ -247,8 +272,10 @@ def digest(parts: Iterable[Any]) -> str:
     return hashlib.blake2b(repr(list(parts)).encode(), digest_size=16).hexdigest()
 
 
-def batches(outputs: bench.Outputs, images: Any, dims: int, compiled: bool) -> Iterator[tuple[list[int], np.ndarray]]:
-    model = outputs.keep(("inception", dims, compiled), lambda: network(dims, outputs.device, compiled))
+def batches(
+    outputs: bench.Outputs, images: Any, dims: int, compiled: bool, resize: str
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    model = outputs.keep(("inception", dims, compiled, resize), lambda: network(dims, outputs.device, compiled, resize))
     size = 16 if outputs.device.type == "cpu" else 128  # more does not fit a CPU's cache
     for indices, batch in bench.batches(images, size=size, device=outputs.device):
         yield indices, model(batch).cpu().numpy()

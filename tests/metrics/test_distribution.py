@@ -76,6 +76,33 @@ def test_the_whole_network_gives_pytorch_fids_features(store, weights_of_fid):
     assert torch.allclose(inception.network()(images), expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
 
 
+def test_clean_fids_resize_is_pyiqas(store, tmp_path, weights_of_fid):
+    """Features of PNG files, in pyiqa's clean mode on the same weights."""
+    from pyiqa.archs import fid_arch
+    from pyiqa.archs import inception as theirs
+
+    store("inception-fid", weights_of_fid)
+    given = outputs(2, 40)
+    (tmp_path / "sr").mkdir()
+    for name, image in zip(given.names, given.sr, strict=True):
+        write_image(tmp_path / "sr" / f"{name}.png", image)
+    with patch.object(theirs, "load_pretrained_network", lambda net, *_, **__: net.load_state_dict(weights_of_fid)):
+        network = theirs.InceptionV3((3,), resize_input=False).eval()
+    expected = fid_arch.get_folder_features(
+        str(tmp_path / "sr"),
+        network,
+        num_workers=0,
+        mode="clean",
+        test_img_size=(299, 299),
+        device="cpu",
+        verbose=False,
+    )
+    ours = inception.of_images(given, given.sr, resize="clean").features
+    assert ours == pytest.approx(expected, rel=1e-3, abs=1e-4 * float(np.abs(expected).max()))
+    assert ours != pytest.approx(inception.of_images(given, given.sr).features, rel=1e-3)
+    assert "clean-fid" in with_params(Fid, resize="clean").protocol(given)
+
+
 @pytest.mark.parametrize(("n", "m", "d"), [(500, 400, 24), (20, 30, 64), (20, 300, 64), (300, 20, 64)])
 def test_frechet_distance_agrees_with_the_matrix_square_root(n, m, d):
     from scipy.linalg import sqrtm
