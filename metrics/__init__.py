@@ -38,6 +38,11 @@ def bench_metrics():
         # distribution: needs reference faces
         "fid": (f"{__name__}.distribution:Fid", "Frechet Inception distance to the HR training faces"),
         "kid": (f"{__name__}.distribution:Kid", "kernel Inception distance, unbiased for few images"),
+        "fd-dinov2": (
+            f"{__name__}.embeddings:FdDinov2",
+            "Frechet distance of DINOv2's features to the HR training faces",
+        ),
+        "cmmd": (f"{__name__}.embeddings:Cmmd", "maximum mean discrepancy of CLIP's features to the HR training faces"),
         "precision": (f"{__name__}.manifold:Precision", "share of outputs on the manifold of the HR training faces"),
         "recall": (f"{__name__}.manifold:Recall", "share of HR training faces on the manifold of the outputs"),
         "swd": (
@@ -53,6 +58,8 @@ def bench_metrics():
             f"{__name__}.patches:SwdLrGain",
             "by how much that distance is below bicubic LR's, paired",
         ),
+        # a challenge's sum of several: needs LR inputs and FFHQ
+        "ntire-face": (f"{__name__}.ntire:NtireFace", "NTIRE 2025 real-world face restoration: six terms and a gate"),
         # consistency: needs the method
         "consistency": (
             f"{__name__}.consistency:Consistency",

@@ -90,6 +90,16 @@ MANIFEST = (
     _drive("adaface-ir50", "adaface_ir50_ms1mv2.ckpt", "AdaFace (IR-50), MS1MV2", "1eUaSHG4pGlIZK7hBkqjyp2fc2epKoBvI"),
     _drive("adaface-ir101", "adaface_ir101_ms1mv2.ckpt", "AdaFace (IR-101), MS1MV2", "1m757p4-tUU5xlSHLaO04sqnhvqankimN"),
     Weights(
+        "dinov2-vitl14", "dinov2_vitl14_pretrain.pth", "DINOv2 (ViT-L/14)",
+        "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth", "", None, "Apache-2.0 (DINOv2)",
+    ),
+    Weights(
+        "clip-vit-l-14-336", "ViT-L-14-336px.pt", "CLIP (ViT-L/14, 336 px)",
+        "https://openaipublic.azureedge.net/clip/models/"
+        "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
+        "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02", None, "MIT (CLIP)",
+    ),
+    Weights(
         "rrdb-psnr-x4", "ESRGAN_PSNR_SRx4_DF2K_official-150ff491.pth", "ESRGAN's PSNR-trained RRDB (RRDB_PSNR_x4)",
         "https://drive.google.com/uc?export=download&id=1swaV5iBMFfg-DL6ZyiARztbhutDCWXMM",
         "150ff491", None, "Apache-2.0 (BasicSR)",
