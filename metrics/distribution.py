@@ -95,7 +95,7 @@ class OfFeatures(OfSets):
     libraries = ("pytorch-fid", "scipy")
 
     def network(self) -> str:
-        how = {"pytorch": "bilinear", "clean": "each channel antialiased bicubic in floats (clean-fid's)"}
+        how = {"pytorch": "bilinear", "clean": "antialiased bicubic in floats, (x - 128)/128 (clean-fid's),"}
         resize = how[getattr(self.params, "resize", "pytorch")]
         return f"pytorch-fid Inception (sha256 {weights.file_hash('inception-fid')}), {resize} to 299 px"
 

@@ -38,9 +38,9 @@ def network(
     """
     from pytorch_fid import inception as package
 
-    saved = weights.load("inception-fid")
+    saved, plain = weights.load("inception-fid"), resize == "pytorch"
     with standing_in(package, "load_state_dict_from_url", lambda *_, **__: saved):
-        model = package.InceptionV3([BLOCKS[dims]], resize_input=resize == "pytorch")
+        model = package.InceptionV3([BLOCKS[dims]], resize_input=plain, normalize_input=plain)
     model = model.eval().requires_grad_(False)
     for layer in model.modules():
         if isinstance(layer, package.torchvision.models.inception.BasicConv2d):
@@ -50,21 +50,20 @@ def network(
 
     @torch.inference_mode()
     def features(images: Tensor) -> Tensor:
-        images = clean(images) if resize == "clean" else images
+        images = images if plain else (clean(images) - 128) / 128
         return F.adaptive_avg_pool2d(forward(images.contiguous(memory_format=torch.channels_last))[0], 1).flatten(1)
 
     return features
 
 
 def clean(images: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1] -> (B, 3, 299, 299): each channel by Pillow's antialiased bicubic in floats (Parmar 2022)."""
+    """(B, 3, H, W) in [0, 1] -> (B, 3, 299, 299) in [0, 255]: Pillow's antialiased bicubic in floats (Parmar 2022)."""
+
+    def resized(channel: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(channel).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
     pixels = to_uint8(images).cpu().numpy().astype(np.float32)
-    channels = [
-        [Image.fromarray(channel).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for channel in face] for face in pixels
-    ]
-    return torch.from_numpy(np.array([[np.asarray(c) for c in face] for face in channels]).clip(0, 255) / 255).to(
-        images
-    )
+    return torch.from_numpy(np.array([[resized(c) for c in face] for face in pixels]).clip(0, 255)).to(images)
 
 
 @dataclass

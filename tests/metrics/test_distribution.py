@@ -11,7 +11,7 @@ from bench.metrics.distribution import Fid, FidLr, Kid, kid, within_set
 from bench.metrics.inception import Statistics, frechet_distance, of_features
 from bench.metrics.manifold import Precision, Recall
 from bench.metrics.patches import Swd, SwdLr, SwdLrGain, laplacian_pyramid, quantiles, scattered, sliced_distances
-from scored import outputs, with_params
+from scored import outputs, tensors, with_params
 from smooth import smooth_images
 
 import bench
@@ -77,29 +77,22 @@ def test_the_whole_network_gives_pytorch_fids_features(store, weights_of_fid):
 
 
 def test_clean_fids_resize_is_pyiqas(store, tmp_path, weights_of_fid):
-    """Features of PNG files, in pyiqa's clean mode on the same weights."""
+    """From PNG files, larger and smaller than 299 px: pixels as in pyiqa's clean mode, and the network's features of them."""
     from pyiqa.archs import fid_arch
     from pyiqa.archs import inception as theirs
 
     store("inception-fid", weights_of_fid)
-    given = outputs(2, 40)
-    (tmp_path / "sr").mkdir()
-    for name, image in zip(given.names, given.sr, strict=True):
-        write_image(tmp_path / "sr" / f"{name}.png", image)
+    for size in (40, 310):
+        given, files = outputs(1, size), [tmp_path / f"{size}.png"]
+        write_image(files[0], given.sr[0])
+        pixels = fid_arch.ResizeDataset(files, "clean")[0][None]
+        assert torch.allclose(inception.clean(tensors(given.sr)), pixels, atol=1e-4)
     with patch.object(theirs, "load_pretrained_network", lambda net, *_, **__: net.load_state_dict(weights_of_fid)):
         network = theirs.InceptionV3((3,), resize_input=False).eval()
-    expected = fid_arch.get_folder_features(
-        str(tmp_path / "sr"),
-        network,
-        num_workers=0,
-        mode="clean",
-        test_img_size=(299, 299),
-        device="cpu",
-        verbose=False,
-    )
-    ours = inception.of_images(given, given.sr, resize="clean").features
-    assert ours == pytest.approx(expected, rel=1e-3, abs=1e-4 * float(np.abs(expected).max()))
-    assert ours != pytest.approx(inception.of_images(given, given.sr).features, rel=1e-3)
+    expected = fid_arch.get_folder_features(str(tmp_path), network, num_workers=0, device="cpu", verbose=False)
+    expected = torch.from_numpy(expected[:1])  # 310.png comes before 40.png
+    ours = inception.network(resize="clean")(tensors(given.sr))
+    assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
     assert "clean-fid" in with_params(Fid, resize="clean").protocol(given)
 
 
