@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .efficiency import cost_table
+from .layout import arrange
 from .rows import Loaded, load
 from .statistics import Contest, agreements, contests, mark, rank_tables
 from .tables import Table, build, headline, letter
@@ -27,6 +28,14 @@ class Contents:
     def records(self) -> list[dict[str, Any]]:
         """Of every run, its run.json."""
         return self.loaded.records
+
+    def arranged(self, layout: dict[str, Any]) -> Contents:
+        """As the layout wants it: its tables, and methods compared with those that are shown."""
+        tables = arrange(self.tables, layout)
+        shown = {r.key for t in tables if t.kind == "results" for r in t.rows}
+        found = contests(self.loaded, shown) if layout.get("methods") else self.contests
+        kept = [c for c in found if any(c.within(t) and c.metric in {k.metric for k in t.columns} for t in tables)]
+        return replace(self, tables=tables, contests=kept)
 
     def of(self, kind: str) -> list[Table]:
         return [t for t in self.tables if t.kind == kind]

@@ -14,7 +14,6 @@ from bench.core.files import write_text
 from . import faces, overview, published, severity
 from .contents import Contents, contents, summary
 from .figures import rank_plot, shade, stroke
-from .layout import arrange
 from .notice import notice
 from .statistics import describe, p_text
 from .tables import letter, split
@@ -29,8 +28,7 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
     """Write the page of one run or of several side by side; ``layout``: see layout.py."""
     from jinja2 import Environment, PackageLoader
 
-    found = contents(runs)
-    found.tables[:] = arrange(found.tables, layout or {})
+    found = contents(runs).arranged(layout or {})
     rows, records = found.rows, found.records
     colours: dict[str, int] = {}
     page = Environment(loader=PackageLoader("bench.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True)

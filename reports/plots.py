@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from bench.core.files import write_atomically
-from bench.core.pictures import of_run
 from bench.errors import UsageError
 
 from . import faces, severity
 from .contents import Contents, contents
-from .figures import COLOURS, DASHES
-from .layout import arrange, checked
+from .diagrams import fitted, pools, ranks, short, style, training
+from .figures import COLOURS
+from .layout import checked
 from .overview import DISTORTION, PERCEPTION, find_column, first
 from .pictures import pixels
 from .tables import Table
@@ -29,15 +29,13 @@ STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labels
          "axes.unicode_minus": False, "text.parse_math": False}  # fmt: skip
 KINDS = ("pdf", "png", "svg")
 CROPS = ((0.12, 0.2, 0.4), (0.25, 0.55, 0.4))  # left, top, side of an aligned face: an eye, the mouth
-MARKERS = "os^Dv<>pPX*hH"
 
 
 def figures(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> list[Path]:
     """Every figure that the runs have the data for, in the folder ``out``. Raises UsageError without matplotlib."""
     plt = _matplotlib()
     layout = checked(layout or {})
-    found = contents(runs)
-    found.tables[:] = arrange(found.tables, layout)
+    found = contents(runs).arranged(layout)
     width, out = WIDTH[layout.get("columns", 2)], Path(out)
     written: list[Path] = []
     with plt.rc_context(STYLE):
@@ -92,8 +90,9 @@ def _all(plt: Any, found: Contents, runs: list[Path], layout: dict[str, Any], wi
         trained = [m for m in [*record["degradations"], *record["methods"]] if (m["training"] or {}).get("curve")]
         if trained:
             yield f"training{'-' + _file(run) if run else ''}", training(plt, trained, width)
-        for picture in filter(of_run(folder, record), sorted(folder.glob("figures/**/kernels*.png"))):
-            yield f"{_file(picture.stem)}{'-' + _file(run) if run else ''}", shown(plt, picture, width)
+        for model in record["degradations"]:
+            if known := pools(folder, model):
+                yield f"fitted-{_file(model['label'], run)}", fitted(plt, known, model, width)
 
 
 def _file(*parts: str) -> str:
@@ -106,33 +105,53 @@ def _file(*parts: str) -> str:
 def qualitative(plt: Any, gallery: faces.Gallery, labels: dict[tuple[str, ...], str], width: float) -> Any:
     """Faces below each other, methods beside each other; below each face two crops, enlarged and framed."""
     columns = [c for c in gallery.columns if c.kind != "method" or not labels or c.key in labels]
-    rows = [i for i, why in gallery.rows if not why][:3]
+    rows = [i for i, _ in gallery.rows][:3]  # the first are spread over the names, none chosen
     side = width / len(columns)
     figure, axes = plt.subplots(len(rows) * 2, len(columns), figsize=(width, side * len(rows) * 1.5), squeeze=False,
                                 gridspec_kw={"height_ratios": [2, 1] * len(rows), "wspace": 0.03, "hspace": 0.04})  # fmt: skip
+    names = [labels.get(column.key, column.label) for column in columns]
+    for axis, words in zip(axes[0], headings(names, side), strict=True):
+        axis.set_title(words[0], **words[1])
     for place, index in enumerate(rows):
         for number, column in enumerate(columns):
             whole, below = axes[2 * place][number], axes[2 * place + 1][number]
-            file = column.root / f"{gallery.names[index]}.png"
             for axis in (whole, below):
                 axis.set_axis_off()
-            if place == 0:
-                name = labels.get(column.key, column.label)
-                whole.set_title(_wrapped(name, round(side * 16)), fontsize=min(7, side * 8), pad=2)
             if gallery.names[index] not in column.there:
                 continue
-            image = pixels(file)
+            image = pixels(column.root / f"{gallery.names[index]}.png")
             how = "nearest" if column.kind == "lr" else "antialiased"
             whole.imshow(image, interpolation=how)
             high, wide = image.shape[:2]
-            strip = []
+            strip: list[np.ndarray] = []
+            gap = np.full((64, 3, 3), 255, np.uint8)
             for (left, top, share), colour in zip(CROPS, COLOURS, strict=False):
                 x, y, s = round(left * wide), round(top * high), max(2, round(share * min(high, wide)))
-                whole.add_patch(plt.Rectangle((x - 0.5, y - 0.5), s, s, fill=False, edgecolor=colour, linewidth=0.7))
+                whole.add_patch(plt.Rectangle((x - 0.5, y - 0.5), s, s, fill=False, edgecolor=colour, linewidth=0.8))
+                edge = {"fill": False, "edgecolor": colour, "linewidth": 0.8}
+                below.add_patch(plt.Rectangle((67 * len(strip) + 0.5, 0.5), 62, 62, **edge))
                 strip.append(_enlarged(image[y : y + s, x : x + s], 64))
-            gap = np.full((64, 3, 3), 255, np.uint8)
             below.imshow(np.concatenate([strip[0], gap, strip[1]], 1), interpolation="nearest")
     return figure
+
+
+def headings(names: list[str], side: float) -> list[tuple[str, dict[str, Any]]]:
+    """Names over columns ``side`` inches wide: in lines where their words fit, else all of them leaning."""
+    size = 7.0 if side > 0.6 else 6.0
+    letters = int(side / (size / 72 * 0.62))
+    lines = [_wrapped(name, letters) for name in names]
+    if all(len(line) <= letters for text in lines for line in text.split("\n")):
+        return [(text, {"fontsize": size, "pad": 2}) for text in lines]
+    lean = {
+        "fontsize": size,
+        "pad": 2,
+        "rotation": 40,
+        "ha": "left",
+        "va": "bottom",
+        "x": 0.2,
+        "rotation_mode": "anchor",
+    }
+    return [(short(name, 24), lean) for name in names]
 
 
 def _enlarged(image: np.ndarray, side: int) -> np.ndarray:
@@ -142,9 +161,10 @@ def _enlarged(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _wrapped(text: str, width: int) -> str:
+    """In lines broken at spaces, hyphens and brackets alone; at most three."""
     import textwrap
 
-    lines = textwrap.wrap(text.replace("-", "- ").replace("[", " ["), max(6, width)) or [""]
+    lines = textwrap.wrap(text.replace("-", "- ").replace("[", " ["), max(6, width), break_long_words=False) or [""]
     return "\n".join(line.replace("- ", "-") for line in lines[:3])
 
 
@@ -152,29 +172,31 @@ def robustness(plt: Any, found: dict[str, Any], width: float) -> Any:
     """Several versions of one face, from clean to degraded, and what each method makes of them (Goswami 2020)."""
     face = next(iter(found["faces"].values()))
     heads = list(next(iter(face.values())))
-    side = min(width / (len(heads) + 1), 1.0)
-    size = (side * (len(heads) + 1.2), side * len(face) * 1.04)
-    figure, axes = plt.subplots(
-        len(face), len(heads), figsize=size, squeeze=False, gridspec_kw={"wspace": 0.03, "hspace": 0.04}
-    )
+    left, top = 0.95, 0.3  # inches for names
+    side = min((width - left) / len(heads), 1.0)
+    size = (left + side * len(heads), top + side * len(face))
+    figure = plt.figure(figsize=size)
     for place, (label, columns) in enumerate(face.items()):
         for number, head in enumerate(heads):
-            axis = axes[place][number]
+            x, y = left + number * side, top + (place + 1) * side
+            axis = figure.add_axes(
+                (x / size[0], 1 - (y - 0.03 * side) / size[1], 0.97 * side / size[0], 0.97 * side / size[1])
+            )
             axis.set_xticks([])
             axis.set_yticks([])
             for spine in axis.spines.values():
                 spine.set_visible(False)
             if number == 0:
-                axis.set_ylabel(_wrapped(label, 16), rotation=0, ha="right", va="center", fontsize=6.5)
+                axis.set_ylabel(_wrapped(label, 17), rotation=0, ha="right", va="center", fontsize=6.5)
             if place == 0:
-                axis.set_title(_wrapped(head, round(side * 15)), fontsize=6.5, pad=2)
+                axis.set_title(_wrapped(head, round(side * 20)), fontsize=6.5 if side > 0.6 else 5.5, pad=2)
             if head in columns:
                 image = pixels(columns[head]["file"])
                 axis.imshow(image, interpolation="nearest" if place == 0 else "antialiased")
                 if note := columns[head]["note"]:
-                    style = {"fontsize": 5.5, "color": "white", "ha": "right", "va": "bottom"}
+                    words = {"fontsize": 5.5, "color": "white", "ha": "right", "va": "bottom"}
                     box = {"facecolor": "black", "alpha": 0.55, "pad": 0.8, "linewidth": 0}
-                    axis.text(0.97, 0.03, note, transform=axis.transAxes, bbox=box, **style)
+                    axis.text(0.97, 0.03, note, transform=axis.transAxes, bbox=box, **words)
     return figure
 
 
@@ -185,27 +207,17 @@ def curves(
     size = min(width, WIDTH[1])
     figure, axis = plt.subplots(figsize=(size, size * 0.68))
     for name, points in series.items():
-        axis.plot(*zip(*points, strict=True), label=_short(name), **_style(styles.get(name, 0)))
+        axis.plot(*zip(*points, strict=True), label=short(name), **style(styles.get(name, 0)))
     axis.set_xlabel(axes[0])
     axis.set_ylabel(axes[1])
     axis.set_xlim(left=0)
     axis.set_ylim(bottom=0)
     axis.grid(color="0.9", linewidth=0.5)
-    if len(series) > 1:
-        axis.legend(frameon=False, ncols=1 + len(series) // 12, loc="upper left" if len(series) < 9 else "center left",
-                    bbox_to_anchor=None if len(series) < 9 else (1.02, 0.5))  # fmt: skip
+    if len(series) > 1:  # above the axes, where no line is
+        longest = max(len(short(name)) for name in series)
+        axis.legend(frameon=False, ncols=max(1, int(size / (0.35 + 0.058 * longest))), loc="lower left", columnspacing=1.2,
+                    bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.2, handlelength=1.8, labelspacing=0.3)  # fmt: skip
     return figure
-
-
-def _style(index: int) -> dict[str, Any]:
-    dash = DASHES[index // len(COLOURS) % len(DASHES)]
-    line = (0, tuple(map(float, dash.split()))) if dash else "-"
-    marker = MARKERS[index % len(MARKERS)]
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": line, "marker": marker, "markersize": 3}
-
-
-def _short(name: str, limit: int = 40) -> str:
-    return name if len(name) <= limit else name[: limit - 1] + "…"
 
 
 def plane(
@@ -221,9 +233,9 @@ def plane(
         if across is None or up is None or not np.isfinite([across, up]).all():
             continue
         name = names.get(row.key, row.label)
-        how = _style(styles.get(name, 0)) | {"linestyle": "none", "markersize": 5}
+        how = style(styles.get(name, 0)) | {"linestyle": "none", "markersize": 5}
         axis.plot(across, up, **how)
-        axis.annotate(_short(row.label, 24), (across, up), textcoords="offset points", xytext=(5, 3), fontsize=6.5)
+        axis.annotate(short(row.label, 24), (across, up), textcoords="offset points", xytext=(5, 3), fontsize=6.5)
     for column, label, set_label, invert in (
         (table.columns[i], "distortion", axis.set_xlabel, axis.invert_xaxis),
         (table.columns[j], "perception", axis.set_ylabel, axis.invert_yaxis),
@@ -233,81 +245,4 @@ def plane(
             invert()
     axis.margins(0.15)
     axis.grid(color="0.9", linewidth=0.5)
-    return figure
-
-
-def ranks(plt: Any, contests: list[Any], tables: list[Table], width: float) -> Any:
-    """Demsar's diagram of each metric: mean ranks on a line, a bar over those within the critical difference."""
-    heights = [0.45 + 0.13 * (len(c.keys) // 2 + 1) + 0.07 * len(c.found.groups) for c in contests]
-    figure, axes = plt.subplots(len(contests), 1, figsize=(width, sum(heights) * 1.15), squeeze=False,
-                                gridspec_kw={"height_ratios": heights, "hspace": 0.35})  # fmt: skip
-    for contest, height, (axis,) in zip(contests, heights, axes, strict=True):
-        names, found = contest.names(tables), contest.found
-        k, order = len(names), np.argsort(found.ranks, kind="stable")
-        axis.set_xlim(1 - 0.35 * k, k + 0.35 * k)
-        axis.set_ylim(height, -0.25)
-        axis.set_axis_off()
-        axis.plot([1, k], [0, 0], color="black", linewidth=0.8)
-        for tick in range(1, k + 1):
-            axis.plot([tick, tick], [0, -0.04], color="black", linewidth=0.8)
-            axis.text(tick, -0.06, str(tick), ha="center", va="bottom", fontsize=6.5)
-        if np.isfinite(found.difference):
-            end = 1 + min(found.difference, k - 1)
-            axis.plot([1, end], [-0.21, -0.21], color="black", linewidth=1.2)
-            axis.text(end + 0.05, -0.21, f"CD = {found.difference:.2f}", va="center", fontsize=6.5)
-        axis.text(1 - 0.35 * k, -0.21, contest.title, fontsize=7.5, va="center", fontweight="bold")
-        bars = 0.06 * len(found.groups)
-        for place, index in enumerate(order):
-            left = place < (k + 1) // 2
-            level = bars + 0.13 * ((place if left else k - 1 - place) + 1)
-            end = 1 - 0.05 * k if left else k + 0.05 * k
-            rank = found.ranks[index]
-            axis.plot([rank, rank, end], [0, level, level], color="0.35", linewidth=0.6)
-            axis.text(
-                end + (-0.03 if left else 0.03) * k,
-                level,
-                _short(names[index], 26),
-                ha="right" if left else "left",
-                va="center",
-                fontsize=6.5,
-            )
-        for number, group in enumerate(found.groups):
-            low, high = min(found.ranks[list(group)]), max(found.ranks[list(group)])
-            axis.plot(
-                [low - 0.04, high + 0.04],
-                [0.06 * (number + 1)] * 2,
-                color=COLOURS[0],
-                linewidth=2.2,
-                solid_capstyle="round",
-            )
-    return figure
-
-
-def training(plt: Any, models: list[dict[str, Any]], width: float) -> Any:
-    """What each model logged, one small plot a model, one line a quantity."""
-    columns = max(1, round(width / 2.3))
-    rows = -(-len(models) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(width, 1.75 * rows), squeeze=False, layout="constrained")
-    for axis in axes.flat[len(models) :]:
-        axis.set_axis_off()
-    for axis, model in zip(axes.flat, models, strict=False):
-        for number, (name, points) in enumerate(sorted(model["training"]["curve"].items())):
-            values = np.asarray([p for p in points if np.isfinite(p[1])], dtype=float)
-            if len(values):
-                axis.plot(values[:, 0], values[:, 1], label=name, **_style(number) | {"marker": ""})
-        axis.set_title(_short(model["label"], 34), pad=3)
-        if any((np.asarray(p)[:, 1] > 0).all() for p in model["training"]["curve"].values()):
-            axis.set_yscale("symlog", linthresh=1e-2)
-            axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_xlabel("step")
-        axis.legend(frameon=False, fontsize=5.5)
-    return figure
-
-
-def shown(plt: Any, file: Path, width: float) -> Any:
-    """A picture that a model drew of what it has learnt."""
-    image = pixels(file)
-    figure, axis = plt.subplots(figsize=(width, width * image.shape[0] / image.shape[1]))
-    axis.imshow(image, interpolation="nearest")
-    axis.set_axis_off()
     return figure

@@ -44,11 +44,15 @@ class Contest:
         return [f"{known[k]} on {trained[k]}" if known[k] in twice else known[k] for k in self.keys]
 
 
-def contests(found: Loaded) -> list[Contest]:
-    """Every metric with values of single faces, under every condition with two methods or more; a ``guard`` keeps methods out."""
+def contests(found: Loaded, among: set[tuple[str, ...]] | None = None) -> list[Contest]:
+    """Every metric with values of single faces, under every condition with two methods or more; a ``guard`` keeps methods out.
+
+    ``among``: the methods that are compared, if not all.
+    """
     unfit, made = unsound([r for r in found.sets if r["method"]]), []
     for one in found.singles:
-        fit = [i for i, key in enumerate(one.keys) if (key, one.condition, whole(one.metric)[0]) not in unfit]
+        fit = [i for i, key in enumerate(one.keys) if (key, one.condition, whole(one.metric)[0]) not in unfit
+               and (among is None or key in among)]  # fmt: skip
         if len(fit) > 1 and len({numberless(SEED.sub("", p)) for p in one.protocols}) == 1:
             values = one.values[:, fit]
             result = stats.compare(values, one.direction)
