@@ -1,5 +1,6 @@
 """Quality without a reference, against pyiqa on the same files: networks and statistics with random content."""
 
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -11,7 +12,9 @@ from bench.metrics.noreference import Musiq, Nima, TopiqFace
 from scored import agrees, outputs, with_params
 
 from bench.api.metric import Outputs
+from bench.core.image import resize
 from bench.errors import Unavailable
+from bench.faces.procedural import portrait
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -108,3 +111,62 @@ def test_brisque_and_piqe_agree_with_pyiqa_and_leave_flat_faces_out(store):
     black = Outputs(sr=given.sr[:2], names=["a", "b"], cache=given.cache)
     with pytest.raises(Unavailable, match="no face can be measured"):
         Brisque().score(black)
+
+
+def niqe_by_its_paper(grey, mean, covariance, block=96):
+    """NIQE of (H, W) luma as Mittal's code has it, step by step in numpy; two scales, 18 features of each block."""
+    from scipy.ndimage import correlate
+    from scipy.special import gamma
+
+    shapes = np.arange(0.2, 10.001, 0.001)
+    ratios = gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes))
+    line = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
+    window = np.outer(line, line) / line.sum() ** 2
+
+    def fitted(x):  # an asymmetric generalised Gaussian: shape, left and right scale
+        left, right = (np.sqrt(np.mean(x[side] ** 2)) for side in (x < 0, x > 0))
+        seen = np.mean(np.abs(x)) ** 2 / np.mean(x**2)
+        gain = left / right
+        wanted = seen * (gain**3 + 1) * (gain + 1) / (gain**2 + 1) ** 2
+        alpha = shapes[np.argmin((ratios - wanted) ** 2)]
+        scale = np.sqrt(gamma(1 / alpha) / gamma(3 / alpha))
+        return alpha, left * scale, right * scale
+
+    features = []
+    for scale in (1, 2):
+        local = correlate(grey, window, mode="nearest")
+        normal = (grey - local) / (np.sqrt(np.abs(correlate(grey**2, window, mode="nearest") - local**2)) + 1)
+        side = block // scale
+        rows = []
+        for top in range(0, grey.shape[0] // side * side, side):
+            for start in range(0, grey.shape[1] // side * side, side):
+                x = normal[top : top + side, start : start + side]
+                alpha, left, right = fitted(x)
+                row = [alpha, (left + right) / 2]
+                for shift in ((0, 1), (1, 0), (1, 1), (1, -1)):
+                    alpha, left, right = fitted(x * np.roll(x, shift, (0, 1)))
+                    row += [alpha, (right - left) * gamma(2 / alpha) / gamma(1 / alpha), left, right]
+                rows.append(row)
+        features.append(np.array(rows))
+        half = resize(torch.from_numpy(grey)[None, None] / 255, (grey.shape[0] // 2, grey.shape[1] // 2))
+        grey = half[0, 0].numpy() * 255
+    found = np.concatenate(features, 1)
+    away = found.mean(0) - mean
+    return float(np.sqrt(away @ np.linalg.pinv((np.cov(found.T) + covariance) / 2) @ away))
+
+
+def test_niqe_with_its_own_parameters_is_that_of_the_paper(store):
+    file = Path(__file__).parents[3] / "shared" / "weights" / "niqe_modelparameters.mat"
+    if not file.exists():
+        pytest.skip("needs NIQE's parameters in ../shared/weights")
+    store("niqe", file)
+    saved = scipy.io.loadmat(file)
+    faces = portrait.faces(2, 1, size=192)[0]
+    noisy = (faces[0] + np.random.default_rng(0).normal(0, 12, faces[0].shape)).clip(0, 255).astype(np.uint8)
+    given = Outputs(sr=[*faces, noisy], names=["a", "b", "noisy"])
+    for color, (gain, floor) in {"ycbcr": (219, 16), "gray": (255, 0)}.items():
+        values = with_params(Niqe, color=color).score(given).per_image
+        for image, value in zip(given.sr, values, strict=True):
+            grey = np.round(np.tensordot([0.299, 0.587, 0.114], image / 255, 1) * gain + floor)
+            expected = niqe_by_its_paper(grey, saved["mu_prisparam"].ravel(), saved["cov_prisparam"])
+            assert value == pytest.approx(expected, rel=2e-3), color
