@@ -18,7 +18,7 @@ from bench.core.image import resize
 from bench.core.spec import override
 from bench.errors import UsageError
 from bench.faces.faceset import Data
-from bench.faces.packed import pack, unpack
+from bench.faces.packed import unpack
 from bench.faces.read import list_files, load
 
 
@@ -70,12 +70,10 @@ def read(path: str, strict: bool) -> Data:
 
 def make(out: Path, hr: str | None, lr: str | None, strict: bool) -> int:
     """Pack the sets: OUT/hr.safetensors and OUT/lr.safetensors, to be given to --hr and --lr."""
-    found = load(hr, lr, strict=strict)
     prepare_folder(out)
-    pack(out / "hr.safetensors", found.hr_train, found.hr_test)
+    found = load(hr, lr, strict=strict, out=out)
     print(f"{out / 'hr.safetensors'}: {len(found.hr_train)} train and {len(found.hr_test)} test faces")
     if found.lr_train is not None and found.lr_test is not None:
-        pack(out / "lr.safetensors", found.lr_train, found.lr_test, found.truth)
         print(f"{out / 'lr.safetensors'}: {len(found.lr_train)} train and {len(found.lr_test)} test faces")
     return 0
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import mmap
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+PASSED = 64 << 20  # bytes of a file's faces that stay in memory while all of them pass
 
 
 class FaceSet:
@@ -19,19 +22,25 @@ class FaceSet:
     """
 
     def __init__(
-        self, buckets: Mapping[tuple[int, int], Tensor], names: dict[tuple[int, int], list[str]], source: str = ""
+        self,
+        buckets: Mapping[tuple[int, int], Tensor],
+        names: dict[tuple[int, int], list[str]],
+        source: str = "",
+        mapping: mmap.mmap | None = None,
+        reopen: Callable[[], FaceSet] | None = None,
     ) -> None:
-        self.buckets, self.source = buckets, source
-        self._fingerprint = ""
+        """Of faces that are read from a file as they are used: ``mapping`` is the file's, ``reopen`` opens it elsewhere."""
+        self.buckets, self.source, self.mapping, self.reopen = buckets, source, mapping, reopen
+        self.known = ""  # the fingerprint, once it is known
         self.places = sorted((name, size, row) for size in buckets for row, name in enumerate(names[size]))
         self.names = [name for name, _, _ in self.places]
 
     @classmethod
     def of(cls, images: list[np.ndarray], names: list[str], source: str = "") -> FaceSet:
-        """Pack (3, H, W) uint8 arrays."""
+        """Pack (3, H, W) uint8 arrays; those of one size lie in the order of their names."""
         groups: dict[tuple[int, int], list[int]] = {}
-        for index, image in enumerate(images):
-            groups.setdefault((image.shape[1], image.shape[2]), []).append(index)
+        for index in sorted(range(len(names)), key=names.__getitem__):
+            groups.setdefault((images[index].shape[1], images[index].shape[2]), []).append(index)
         buckets = {size: torch.from_numpy(np.stack([images[i] for i in rows])) for size, rows in sorted(groups.items())}
         return cls(buckets, {size: [names[i] for i in rows] for size, rows in groups.items()}, source)
 
@@ -57,12 +66,36 @@ class FaceSet:
     @property
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 over names, sizes and pixels, in order. Computed once."""
-        if not self._fingerprint:
+        if not self.known:
             digest = hashlib.sha256()
-            for name, size, row in self.places:
-                self.enter(digest, name, self.buckets[size][row].numpy())
-            self._fingerprint = digest.hexdigest()[:16]
-        return self._fingerprint
+            for name, image in self.each():
+                self.enter(digest, name, image)
+            self.known = digest.hexdigest()[:16]
+        return self.known
+
+    def each(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Names, in order, and (3, H, W) uint8 pixels, one face after the other; those of a file do not stay in memory."""
+        arrays = {size: bucket.numpy() for size, bucket in self.buckets.items()}
+        passed = 0
+        for name, size, row in self.places:
+            yield name, arrays[size][row]
+            passed += arrays[size][row].nbytes
+            if passed > PASSED:
+                self.leave()
+                passed = 0
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of pixels of a file that were used; they are read again where they are used again."""
+        if self.mapping is not None and hasattr(self.mapping, "madvise"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Other processes open the file themselves, where there is one: its pixels are in memory once."""
+        return (self.reopen, ()) if self.reopen else super().__reduce_ex__(protocol)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "mapping": None}
 
     @staticmethod
     def enter(digest: Any, name: str, image: np.ndarray) -> None:
@@ -93,7 +126,9 @@ class FaceSet:
         return FaceSet.of(images, [name for name, _, _ in keep], self.source)
 
     def lent(self) -> FaceSet:
-        """The same faces for code that may write to them: what it changes is a copy, made when it looks."""
+        """The same faces for code that may write to them: what it changes is its own; of a file, the pages that it writes to."""
+        if self.reopen:
+            return self.reopen()
         return FaceSet(_Copies(self.buckets), self._called(), self.source)
 
     def _called(self) -> dict[tuple[int, int], list[str]]:

@@ -5,26 +5,30 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import json
 import os
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from bench.core.files import write_json
 from bench.core.hashing import key_of
-from bench.core.image import SUFFIXES, UNREAD, read_image
-from bench.core.progress import Progress
+from bench.core.image import SUFFIXES, UNREAD
 from bench.core.store import Store
-from bench.errors import UnreadableImage, UsageError
+from bench.errors import UsageError
+from bench.faces.decode import usable
 from bench.faces.embedded import embedded
 from bench.faces.faceset import Data, FaceSet
-from bench.faces.packed import pack, unpack
+from bench.faces.packed import pack, unpack, write
 
-PACKED = "faces.safetensors"  # the file of an entry of the store
-READER = 2  # raise it with any change in what is read from a file, or how it is called
+PACKED, ABOUT = "faces.safetensors", "faces.json"  # the files of an entry of the store
+READER = 3  # raise it with any change in what is read from a file, or how it is called
 TEST_SHARE = 0.15  # of a folder that has no train/ and test/
 
 
@@ -32,28 +36,48 @@ MIN_LR = 4  # px: the smallest LR side that any network here can read
 
 
 def load(
-    hr: str | None, lr: str | None, *, multiple: int = 4, strict: bool = False, store: Store | None = None
+    hr: str | None,
+    lr: str | None,
+    *,
+    multiple: int = 4,
+    strict: bool = False,
+    store: Store | None = None,
+    out: Path | None = None,
 ) -> Data:
     """The face sets that ``--hr`` and ``--lr`` name; the embedded set where neither is given.
 
-    ``multiple``: HR faces are cropped (centre) to sides that it divides. Raises UsageError where nothing usable is left.
+    ``multiple``: HR faces are cropped (centre) to sides that it divides. Pixels lie in a packed file and are read as they
+    are used: in ``store``, or as hr.safetensors and lr.safetensors in ``out``, or in a temporary file. Raises UsageError
+    where nothing usable is left.
     """
     if hr == "" or lr == "":
         raise UsageError("--hr and --lr take a path, not an empty text")
-    if hr is None and lr is None:
-        return embedded(store)
-    if hr is None:
+    if hr is None and lr is not None:
         raise UsageError("--lr needs --hr: training and reference faces in high resolution")
+    if hr is None:
+        found = embedded(store)
+        if out:
+            pack(out / "hr.safetensors", found.hr_train, found.hr_test)
+            assert found.lr_train and found.lr_test
+            pack(out / "lr.safetensors", found.lr_train, found.lr_test, found.truth)
+        return found
     skipped: list[str] = []
-    hr_train, hr_test = _read(hr, "HR", multiple, MIN_LR * multiple, strict, store, skipped)
-    lr_train, lr_test = _read(lr, "LR", 1, MIN_LR, strict, store, skipped) if lr else (None, None)
+    hr_train, hr_test = _read(hr, "HR", multiple, MIN_LR * multiple, strict, store, out, skipped)
+    lr_train, lr_test = _read(lr, "LR", 1, MIN_LR, strict, store, out, skipped) if lr else (None, None)
     return Data(hr_train, hr_test, lr_train, lr_test, skipped=skipped)
 
 
 def _read(
-    source: str, what: str, multiple: int, least: int, strict: bool, store: Store | None, skipped: list[str]
+    source: str,
+    what: str,
+    multiple: int,
+    least: int,
+    strict: bool,
+    store: Store | None,
+    out: Path | None,
+    skipped: list[str],
 ) -> tuple[FaceSet, FaceSet]:
-    path = Path(source)
+    path, own = Path(source), f"{what.lower()}.safetensors"
     if not path.exists():
         raise UsageError(f"--{what.lower()} {source}: no such file or folder")
     if path.suffix == ".safetensors":
@@ -64,44 +88,74 @@ def _read(
             raise UsageError(
                 f"{source}: {len(unfit)} faces do not fit scale {multiple}, {unfit[0]} for one; make it again from images"
             )
+        if out:
+            pack(out / own, *sets)
         return sets
     splits = list_files(path, what)
     left = left_out(path)
     if left and strict:
         raise UsageError(f"{left[0]} (--strict)")
-    found: list[Any] = []
-
-    def read(folder: Path | None = None) -> None:
-        bad: list[str] = []
-        root = path if path.is_dir() else path.parent
-        sets = [
-            _pack(files, root, multiple, least, strict, bad, f"{what} {split}")
-            for split, files in zip(("train", "test"), splits, strict=True)
-        ]
-        for split, faces in zip(("train", "test"), sets, strict=True):
-            if not len(faces):
-                raise UsageError(f"--{what.lower()} {source}: no usable {split} image{f'; {bad[0]}' if bad else ''}")
-            faces.source = source
-        found.extend((*sets, bad))
-        if folder:
-            pack(folder / PACKED, sets[0], sets[1], skipped=bad)
-
+    make = partial(_pack, splits, source, what, multiple, least, strict)
     if store:
         listing = [[[str(f), *_signature(f)] for f in files] for files in splits]
-        folder = store.obtain("faces", key_of(what, multiple, READER, listing), read, f"the {what} faces of {source}")
-        bad: list[str] = []
-        sets = unpack(folder / PACKED, source, skipped=bad)
+        folder = store.obtain("faces", key_of(what, multiple, READER, listing), make, f"the {what} faces of {source}")
+        sets, bad = _opened(folder, PACKED, source)
     else:
-        read()
-        *both, bad = found
-        sets = tuple(both)
+        with contextlib.ExitStack() as stack:
+            folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="bench-faces-")))
+            made = make(folder, own)
+            sets, bad = _opened(folder, own, source, made)
+            if not out:
+                sets[0].reopen = sets[1].reopen = None  # the file goes; what is mapped stays
     if bad and strict:
         raise UsageError(f"{bad[0]} (--strict)")
     bad = [*bad, *left]
     if bad:
         print(f"{what}: {len(bad)} files skipped, the first: {bad[0]}", file=sys.stderr)
     skipped += bad
-    return sets[0], sets[1]
+    return sets
+
+
+def _pack(
+    splits: tuple[list[Path], list[Path]],
+    source: str,
+    what: str,
+    multiple: int,
+    least: int,
+    strict: bool,
+    folder: Path,
+    name: str = "",
+) -> dict[str, Any]:
+    """Pack the faces of these files; the sets' fingerprints, and why files were skipped. An entry of the store keeps that."""
+    root = Path(source) if Path(source).is_dir() else Path(source).parent
+    bad: list[str] = []
+    sets = {}
+
+    def some(split: str, faces: Iterator[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+        first = next(faces, None)
+        if first is None:
+            raise UsageError(f"--{what.lower()} {source}: no usable {split} image{f'; {bad[0]}' if bad else ''}")
+        yield first
+        yield from faces
+
+    for split, files in zip(("train", "test"), splits, strict=True):
+        called = sorted((called, file) for file, called in unique_names(files, root).items())
+        faces = usable(called, multiple, least, strict, bad, f"{what} {split}")
+        sets[split] = ([name for name, _ in called], some(split, faces))
+    made = {"fingerprints": write(folder / (name or PACKED), sets, {"source": source}), "skipped": bad}
+    if not name:
+        write_json(folder / ABOUT, made)
+    return made
+
+
+def _opened(
+    folder: Path, name: str, source: str, made: dict[str, Any] | None = None
+) -> tuple[tuple[FaceSet, FaceSet], list[str]]:
+    """The faces that ``_pack`` has packed; their fingerprints are known, from the same pixels."""
+    made = made or json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    train, test = unpack(folder / name, source)
+    train.known, test.known = made["fingerprints"]["train"], made["fingerprints"]["test"]
+    return (train, test), made["skipped"]
 
 
 def _signature(file: Path) -> tuple[int, ...]:
@@ -190,40 +244,6 @@ def split_files(files: list[Path], source: Path) -> tuple[list[Path], list[Path]
         test = sorted(files, key=order.__getitem__)[: max(1, round(TEST_SHARE * len(files)))]
     chosen = set(test)
     return [f for f in files if f not in chosen], [f for f in files if f in chosen]
-
-
-def _pack(
-    files: list[Path], root: Path, multiple: int, least: int, strict: bool, skipped: list[str], label: str
-) -> FaceSet:
-    images, names, called = [], [], unique_names(files, root)
-    bar = Progress(f"read {label}", len(files), unit="face")
-    with ThreadPoolExecutor() as pool, contextlib.closing(bar):
-        for done, (file, image) in enumerate(zip(files, pool.map(_decode, files), strict=True), 1):
-            bar.advance(done)
-            try:
-                if isinstance(image, UnreadableImage):
-                    raise image
-                height, width = image.shape[1:]
-                if min(height, width) < least:
-                    raise UnreadableImage(f"{file}: {width}x{height} px is smaller than the {least} px that are needed")
-            except UnreadableImage as error:
-                if strict:
-                    pool.shutdown(cancel_futures=True)
-                    raise UsageError(f"{error} (--strict)") from None
-                skipped.append(str(error))
-                continue
-            top, left = height % multiple // 2, width % multiple // 2
-            height, width = height - height % multiple, width - width % multiple
-            images.append(np.ascontiguousarray(image[:, top : top + height, left : left + width]))
-            names.append(called[file])
-    return FaceSet.of(images, names)
-
-
-def _decode(file: Path) -> np.ndarray | UnreadableImage:
-    try:
-        return read_image(file)
-    except UnreadableImage as error:
-        return error
 
 
 def unique_names(files: list[Path], root: Path) -> dict[Path, str]:

@@ -19,7 +19,7 @@ from bench.core.image import write_image
 from bench.core.tensors import load_tensors
 from bench.errors import UsageError
 from bench.faces.faceset import FaceSet
-from bench.faces.packed import pack_sets, unpack
+from bench.faces.packed import unpack, write
 from bench.grid.recipe import Recipe
 
 TUNED = "degradation.pt"  # beside a method's model.pt: its degradation, as the joint stage left it
@@ -100,7 +100,8 @@ FACES = "faces.safetensors"  # the file of an entry of LR or restored faces
 
 def write_faces(folder: Path, names: list[str], images: list[np.ndarray]) -> None:
     """All faces in one file, under any names."""
-    pack_sets(folder / FACES, {"faces": FaceSet.of(images, names)})
+    order = sorted(range(len(names)), key=names.__getitem__)
+    write(folder / FACES, {"faces": ([names[i] for i in order], ((names[i], images[i]) for i in order))})
 
 
 @dataclass(frozen=True)

@@ -295,11 +295,11 @@ class Run:
 
     def show_truth(self) -> None:
         """The HR test faces, and of the embedded set those that the real LR was made from."""
-        shown = [self.artefacts.hr_test, *([self.data.truth] if self.data.truth else [])]
-        images = {
-            name: image for faces in reversed(shown) for name, image in zip(faces.names, faces.images(), strict=True)
-        }
-        self.show_faces(FaceSet.of([*images.values()], [*images]), "images/hr")
+        faces, truth = self.artefacts.hr_test, self.data.truth
+        if truth:
+            images = {**dict(truth.each()), **dict(faces.each())}
+            faces = FaceSet.of([*images.values()], [*images])
+        self.show_faces(faces, "images/hr")
 
     def show_faces(self, faces: FaceSet, place: str) -> None:
         self.shown[place] = show_faces(faces, self.out / place, self.out)

@@ -65,7 +65,7 @@ def test_faces_are_decoded_once_even_where_some_are_skipped(folders, tmp_path, c
     hr, lr = folders
     (hr / "train" / "bad.png").write_text("no image")
     first = load(str(hr), str(lr), store=Store(tmp_path / "cache"))
-    monkeypatch.setattr("bench.faces.read.read_image", lambda file: pytest.fail(f"{file} is read again"))
+    monkeypatch.setattr("bench.faces.decode.read_image", lambda file: pytest.fail(f"{file} is read again"))
     again = load(str(hr), str(lr), store=Store(tmp_path / "cache"))
     assert again.train_fingerprint == first.train_fingerprint and again.skipped == first.skipped
     assert capsys.readouterr().err.count("1 files skipped") == 2
