@@ -215,9 +215,12 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
     store.add_argument("--not-used-by", metavar="RUN", nargs="+", help="gc: that none of these finished runs needs")
     store.add_argument("--dry-run", action="store_true", help="gc: only say how much would go")
     store.add_argument("--json", action="store_true", dest="as_json")
-    new = command("new", "write a plugin file to start from")
-    new.add_argument("kind", choices=("method", "degradation", "metric"))
+    new = command("new", "write a plugin file to start from, or a package")
+    new.add_argument("kind", choices=("method", "degradation", "metric", "report"))
     new.add_argument("name")
+    new.add_argument("--package", action="store_true", help="a folder with pyproject.toml, tests and a README")
+    completion = command("completion", "print what a shell needs to complete commands and names")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
     check = command("check", "test that a plugin keeps the interface")
     check.add_argument("name", metavar="PLUGIN", help="a plugin file, or a plugin's name with options in brackets")
     check.add_argument("--json", action="store_true", dest="as_json")
@@ -323,6 +326,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2 with one line for what the user can mend)."""
     arguments = sys.argv[1:] if argv is None else argv
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks
+        import_module("bench.commands.completion").complete(parser())
     try:
         given = parsed(arguments)
         if empty := next((name for name in PATHS if getattr(given, name, None) == ""), None):
@@ -345,7 +350,7 @@ def _perform(given: argparse.Namespace, arguments: list[str]) -> int:
     options = dict(vars(given))
     try:
         plugins.use(*options.pop("plugin"))
-        if options["command"] not in ("new", "check", "run"):
+        if options["command"] not in ("new", "check", "run", "completion"):
             for problem in plugins.catalogue().problems:
                 print(f"warning: {problem}", file=sys.stderr)
         options["line"] = shlex.join(["bench", *arguments])

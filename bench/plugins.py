@@ -15,7 +15,7 @@ import pluggy
 
 from bench import hookspecs
 from bench.core.literals import COMPUTED, literals, source_of
-from bench.core.spec import nearest
+from bench.core.spec import nearest, speakable
 from bench.core.trail import step
 from bench.errors import PluginFailed, UsageError
 
@@ -77,6 +77,11 @@ class Catalogue:
         taken = self.entries[kind].get(name)
         if taken:
             self.problems.append(f"plugin {source}: {kind[:-1]} {name!r} is already defined by {taken.source}; skipped")
+            return
+        if not speakable(name) or name == "all" or (kind == "degradations" and name == "real"):
+            self.problems.append(
+                f"plugin {source}: {kind[:-1]} {name!r} has a name that has a meaning in commands; skipped"
+            )
             return
         target, summary = target if isinstance(target, tuple) else (target, _summary(target))
         if not isinstance(target, str):

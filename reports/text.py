@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.files import write_text
+from bench.core.results import inert
 
 from . import published
 from .contents import contents
@@ -32,9 +33,9 @@ def csv(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> li
             lines.setdefault((table.condition, row.run, row.label, row.degradation), {}).update(values)
     text = io.StringIO()
     writer = csv_module.writer(text)
-    writer.writerow(["condition", "run", "method", "degradation", *metrics])
+    writer.writerow(["condition", "run", "method", "degradation", *map(inert, metrics)])
     for names, values in lines.items():
-        writer.writerow([*names, *(values.get(metric, "") for metric in metrics)])
+        writer.writerow([*map(inert, names), *(values.get(metric, "") for metric in metrics)])
     write_text(out, text.getvalue())
     return [out]
 

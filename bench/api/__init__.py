@@ -6,6 +6,7 @@ from bench.api.reference import Reference
 from bench.api.training import Augment, Batch, Partner, Stage, Step, View
 from bench.core.colour import luma
 from bench.core.image import downsample, read_image, resize, to_float, to_uint8, upsample, write_image
+from bench.core.results import read_table
 from bench.core.spec import File
 from bench.errors import BenchError, MissingWeights, TrainingFailed, Unavailable, UsageError
 from bench.faces.faceset import Data, FaceSet
@@ -42,6 +43,7 @@ __all__ = [
     "luma",
     "per_face",
     "read_image",
+    "read_table",
     "resize",
     "shapes",
     "to_float",

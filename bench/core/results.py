@@ -31,7 +31,21 @@ def write_table(out: Path, rows: list[dict[str, Any]]) -> None:
     """results.parquet and results.csv: the same table."""
     table = frame(rows)
     write_atomically(out / "results.parquet", lambda path: table.to_parquet(path, index=False))
-    write_atomically(out / "results.csv", lambda path: table.to_csv(path, index=False))
+    shown = table.assign(**{c: table[c].map(inert) for c, kind in TYPES.items() if kind == "str"})
+    write_atomically(out / "results.csv", lambda path: shown.to_csv(path, index=False))
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of a formula
+
+
+def inert(text: str) -> str:
+    """A text that a spreadsheet shows as it is: with an apostrophe before what would be a formula (or before one of ours)."""
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
+
+
+def _as_written(text: str) -> str:
+    """What ``inert`` was given."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -44,4 +58,6 @@ def read_table(folder: Path) -> pd.DataFrame:
     table = pd.read_csv(folder / "results.csv", keep_default_na=False)
     for column in (c for c, kind in TYPES.items() if kind == "float64" and c in table):
         table[column] = pd.to_numeric(table[column], errors="coerce")  # an empty field is no number, not a text
+    for column in (c for c, kind in TYPES.items() if kind == "str" and c in table):
+        table[column] = table[column].astype(str).map(_as_written)
     return table

@@ -69,6 +69,17 @@ def quote(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def speakable(name: object) -> bool:
+    """Whether a plugin's name can be written in a list of specs and means itself."""
+    return (
+        isinstance(name, str)
+        and bool(name)
+        and not set(name) & set(',[]="')
+        and name == name.strip()
+        and name.isprintable()
+    )
+
+
 def unquote(value: str) -> str:
     """The text of a value in double quotes; another value as it is."""
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
