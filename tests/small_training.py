@@ -1,4 +1,4 @@
-"""Steps and trainings of a test's size: a hand that notes losses, a short `fit`, eight faces learnt by heart."""
+"""Steps and trainings of a test's size: a hand that notes losses, a short `fit`, faces learnt by heart."""
 
 from pathlib import Path
 
@@ -46,9 +46,9 @@ def train(model, hr: Tensor, folder: Path, real: Tensor | None = None, **setting
     return fit(lambda: model, data, given, checkpoint=folder / "part.pt", quiet=True)
 
 
-def eight_faces(faces: Path) -> Tensor:
-    """(8, 3, 32, 32) in [0, 1]: real training faces, at half their size for the test's sake."""
-    files = sorted((faces / "hr64" / "train").glob("*.png"))[:8]
+def few_faces(faces: Path, count: int = 4) -> Tensor:
+    """(count, 3, 32, 32) in [0, 1]: real training faces, at half their size for the test's sake."""
+    files = sorted((faces / "hr64" / "train").glob("*.png"))[:count]
     return resize(torch.stack([to_float(torch.from_numpy(read_image(f))) for f in files]), 32).clamp(0, 1)
 
 
