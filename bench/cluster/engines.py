@@ -41,6 +41,11 @@ class Cluster:
         """Whether its workers have a GPU; None where this machine's answer is theirs."""
         return None
 
+    @property
+    def threads(self) -> int | None:
+        """How many threads each of its workers computes with on a CPU; None where only a worker knows."""
+        return None
+
     def start(self) -> Any:
         """A ``distributed.deploy.Cluster`` with its workers on their way, or a scheduler's address."""
         raise NotImplementedError
@@ -107,16 +112,20 @@ class Local(Cluster):
         jobs: int = 2  # processes
         threads: int = 0  # of each; 0: this machine's cores (or OMP_NUM_THREADS) shared out
 
+    @property
+    def threads(self) -> int:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        return self.params.threads or (int(given) if given.isdecimal() else max(1, cores // self.params.jobs))
+
     def start(self) -> Any:
         distributed = module("distributed")
         jobs = self.params.jobs
         if jobs < 1:
             raise UsageError(f"--jobs {jobs}: a whole number from 1 on")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = self.params.threads or int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // jobs))
         workers = {}
         for index in range(jobs):
-            environment = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
+            environment = {f"{name}_NUM_THREADS": str(self.threads) for name in ("OMP", "MKL", "OPENBLAS")}
             if gpus := visible_gpus():
                 environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
             options = {
@@ -189,6 +198,10 @@ class Queue(Cluster):
     @property
     def gpus(self) -> bool:
         return self.params.gpus > 0
+
+    @property
+    def threads(self) -> int:
+        return int(self.params.cpus)
 
     @classmethod
     def accepts(cls) -> set[str]:

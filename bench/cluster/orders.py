@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench import plugins
 from bench.core import trail
 from bench.core.device import resolve_device
@@ -29,6 +31,7 @@ class Order:
     environment: tuple[tuple[str, str], ...] = ()  # BENCH_*: where weights and stores are
     since: float | None = None  # with --fresh: when the run began
     ruined: tuple[tuple[str, str], ...] = ()  # steps that end a process
+    threads: int = 1  # that it computes with on a CPU: sums round differently with another number
 
     @classmethod
     def of(cls, run: Run) -> Order:
@@ -42,6 +45,7 @@ class Order:
             environment,
             run.store.fresh,
             trail.ruined(),
+            torch.get_num_threads(),
         )
 
 
@@ -60,9 +64,12 @@ def desk(order: Order) -> Desk:
         if not Path(order.folder, str(folder)).is_dir():
             raise UsageError(f"{socket.gethostname()} does not see {folder}: every machine needs the run's folders")
     os.chdir(order.folder)
-    os.environ.update(order.environment)
+    for name in [name for name in os.environ if name.startswith("BENCH_")]:  # of another run that it worked for
+        del os.environ[name]
+    os.environ.update({**dict(order.environment), "OMP_NUM_THREADS": str(order.threads)})
+    torch.set_num_threads(order.threads)
     trail.leave_out(order.ruined)
-    plugins.use(*order.plugins)
+    plugins.only(*order.plugins)
     device = resolve_device(order.settings.device)
     run = Run(order.settings, order.command, device=device, since=order.since)
     run.cells.shows = False

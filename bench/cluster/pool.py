@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dask
 import torch
@@ -19,7 +19,7 @@ from distributed import Client, KilledWorker, as_completed
 from bench.cluster.engines import Cluster
 from bench.cluster.orders import Order, accept
 from bench.cluster.watch import Watch
-from bench.cluster.worker import TOPIC, StopInTime, device_here, work
+from bench.cluster.worker import TOPIC, StopInTime, place_here, work
 from bench.errors import BenchError, Interrupted, StoreError
 from bench.grid.run import Run
 from bench.grid.settings import Settings
@@ -32,6 +32,7 @@ CONFIGURATION = {
     "distributed.scheduler.allowed-failures": 2,  # workers that a task may kill; the next one makes it a failed cell
     "distributed.scheduler.unknown-task-duration": "1h",  # so that a queue is asked for as many jobs as there are tasks
     "distributed.scheduler.work-stealing": True,
+    "distributed.scheduler.worker-saturation": 1.0,  # nothing waits in a worker: what matters more may come meanwhile
     "distributed.comm.timeouts.connect": "60s",
     "distributed.admin.large-graph-warning-threshold": "100MB",
 }
@@ -55,14 +56,31 @@ def connected(cluster: Cluster) -> Iterator[Client]:
 
 def run_on(cluster: Cluster, settings: Settings, command: str) -> int:
     """The whole run with its tasks on the cluster; the exit code of the contract."""
-    if not cluster.gpus:
-        run = Run(settings, command)
-        with connected(cluster) as client:
-            return run.go(partial(execute, client=client))
+    run = None if cluster.gpus else Run(settings, command)  # a mistake is said before anything is started
     with connected(cluster) as client:
-        device, precision = client.submit(device_here, settings.device, settings.precision, pure=False).result()
-        settings = dataclasses.replace(settings, device=device, precision=precision)
-        return Run(settings, command, device=torch.device(device)).go(partial(execute, client=client))
+        threads = cluster.threads
+        if run is None or threads is None:
+            place = client.submit(place_here, settings.device, settings.precision, pure=False).result()
+            device, precision, threads = place[0], place[1], threads or place[2]
+            settings = dataclasses.replace(settings, device=device, precision=precision)
+        run = run or Run(settings, command, device=torch.device(settings.device))
+        with computing_with(threads, run):
+            return run.go(partial(execute, client=client))
+
+
+@contextlib.contextmanager
+def computing_with(threads: int, run: Run) -> Iterator[None]:
+    """This process computes with as many threads as each worker does; where that is another number, it is said."""
+    before = torch.get_num_threads()
+    if threads != before and run.device.type == "cpu":
+        run.say(
+            f"{threads} thread{'s' * (threads > 1)} in each process; OMP_NUM_THREADS={threads} gives one process the same bits"
+        )
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
@@ -111,12 +129,18 @@ def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
             needed = [futures[name] for name in task.needs if name in futures]
             if current is None or current.key != future.key or any(other.status == "error" for other in needed):
                 continue  # of an earlier try, or what it needs failed: that one's turn comes, and settles this one
-            if future.status == "finished":
-                finish(task, future.result())
+            if future.status in ("pending", "lost"):  # its word went with its worker: another gives it again
+                pending.add(future)
                 continue
-            if future.status != "error":
+            if future.status == "cancelled":
                 raise Interrupted("the cluster's scheduler is lost; the same command goes on from what is there")
-            error: Any = future.exception()
+            try:
+                done, error = future.result(), None
+            except Exception as raised:
+                done, error = None, cast(Any, raised)
+            if done is not None:
+                finish(task, done)
+                continue
             if isinstance(error, StoreError):
                 raise error
             if isinstance(error, KilledWorker) and tries[task.name] < TRIES:
@@ -178,7 +202,8 @@ def checkpointed(run: Run, task: Task) -> float:
 def reason(error: Any) -> str:
     """Why a task failed: it killed its workers, or an error."""
     if isinstance(error, KilledWorker):
-        return f"the process that worked on it ended {error.allowed_failures + 1} times (a crash, or too little memory)"
+        times = error.allowed_failures + 1
+        return f"the process that worked on it ended {times} time{'s' * (times > 1)} (a crash, or too little memory)"
     if isinstance(error, BenchError):
         return str(error)
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -58,10 +58,10 @@ def where() -> str:
     return f"{socket.gethostname()}/{get_worker().name}"
 
 
-def device_here(device: str, precision: str) -> tuple[str, str]:
-    """What ``auto`` stands for on a worker."""
+def place_here(device: str, precision: str) -> tuple[str, str, int]:
+    """What ``auto`` stands for on a worker, and its threads."""
     found = resolve_device(device)
-    return found.type, resolve_precision(precision, found)
+    return found.type, resolve_precision(precision, found), torch.get_num_threads()
 
 
 class StopInTime(WorkerPlugin):
@@ -73,7 +73,6 @@ class StopInTime(WorkerPlugin):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
                 signal.signal(number, lambda *_: progress.stop_all())
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
 
     def teardown(self, worker: Any) -> None:
         """The worker closes, as where its nanny alone got the signal."""

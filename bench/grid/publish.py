@@ -37,6 +37,8 @@ class Meanwhile:
             return
         if now or time.monotonic() >= self.due:
             begin, facts = time.monotonic(), self.facts()
+            if not facts.rows:
+                return
             file = self.out / "run.json"
             if self.finished:
                 file.unlink(missing_ok=True)

@@ -8,126 +8,100 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
-import pandas as pd
 import psutil
 import pytest
 
+from bench.api.results import read_table
+
 pytest.importorskip("distributed", reason="needs the extra cluster")
-ROOT = Path(__file__).parents[2]
-
-POISON = '''
-
-class Poison(bench.Method):
-    """Ends the process that works on it."""
-
-    def infer(self, lr):
-        import os
-        os._exit(9)
-'''
+pytestmark = pytest.mark.usefixtures("one_thread")
+TIMES = int(os.environ.get("BENCH_KILLS", "1"))
 
 
-def table(out: Path) -> pd.DataFrame:
-    return pd.read_parquet(out / "results.parquet").drop(columns="seconds")
+def test_processes_give_what_one_gives_bit_for_bit(bench, command, jobs, same, tmp_path):
+    code, _, err = bench(*command("alone", "bicubic,tiny,broken", "--seeds", "0,1"))
+    assert code == 1, err  # broken is broken
+    code, _, err = bench(*command("spread", "bicubic,tiny,broken", "--seeds", "0..1", *jobs))
+    assert code == 1 and "Traceback" not in err and "distributed" not in err, err
+    assert same("alone", "spread")[1] == ["tiny,seed=0.pt", "tiny,seed=1.pt"]
+    failed = [json.loads((tmp_path / out / "run.json").read_text())["failed"] for out in ("alone", "spread")]
+    assert failed[0] == failed[1]
+    assert len(list((tmp_path / "spread.store" / "lr").iterdir())) == 1, "both seeds are tested on the same LR"
+    status = json.loads((tmp_path / "spread" / "status.json").read_text())
+    assert status["state"] == "measured" and status["done"] == status["total"] == 24 and "tiny" not in status["failed"]
+    _, _, err = bench(*command("spread", "bicubic,tiny,broken", "--seeds", "0,1"))
+    assert "trained" not in err, "what processes made is found by one"
 
 
-def command(out: Path, folders, plugin, methods: str, *more: object) -> list[str]:
-    hr, lr = folders
-    return [sys.executable, "-m", "bench", "run", "--plugin", str(plugin), "--methods", methods, "--metrics", "mae,psnr",
-            "--hr", str(hr), "--lr", str(lr), "--conditions", "noise,real", "--device", "cpu", "--out", str(out),
-            "--store", str(out) + ".store", *map(str, more)]  # fmt: skip
+def test_a_training_whose_process_is_killed_goes_on_from_its_checkpoint(bench, command, jobs, processes, same, fate):
+    processes.cluster.scheduler.allowed_failures = 0  # it is killed more often than a task that comes no further may be
+    methods = f"mortal[steps={20 + 10 * TIMES}]"
+    assert bench(*command("alone", methods))[0] == 0
+    killed = fate("process", TIMES)
+    code, _, err = bench(*command("killed", methods, *jobs))
+    assert code == 0 and killed() == TIMES, err
+    same("alone", "killed")
 
 
-def bench_run(*arguments, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=300, env=one_thread(), **options
-    )
-
-
-def one_thread() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def test_processes_give_what_one_gives_bit_for_bit(folders, plugin, tmp_path):
-    alone = bench_run(tmp_path / "alone", folders, plugin, "bicubic,tiny,broken", "--seeds", "0,1")
-    spread = bench_run(tmp_path / "spread", folders, plugin, "bicubic,tiny,broken", "--seeds", "0..1", "--jobs", "2")
-    assert alone.returncode == spread.returncode == 1, alone.stderr + spread.stderr  # broken is broken
-    assert "Traceback" not in spread.stderr and "distributed" not in spread.stderr
-    pd.testing.assert_frame_equal(table(tmp_path / "alone"), table(tmp_path / "spread"), check_exact=True)
-    models = sorted(f.name for f in (tmp_path / "alone" / "checkpoints").iterdir())
-    assert models == ["tiny,seed=0.pt", "tiny,seed=1.pt"]
-    for name in models:
-        assert (tmp_path / "alone/checkpoints" / name).read_bytes() == (
-            tmp_path / "spread/checkpoints" / name
-        ).read_bytes()
-    records = [json.loads((tmp_path / out / "run.json").read_text()) for out in ("alone", "spread")]
-    assert records[0]["failed"] == records[1]["failed"]
-    lr = sorted((tmp_path / "spread.store" / "lr").iterdir())
-    assert len(lr) == 1, "both seeds are tested on the same LR"
-    again = bench_run(tmp_path / "spread", folders, plugin, "bicubic,tiny,broken", "--seeds", "0,1")
-    assert "trained" not in again.stderr, "what processes made is found by one"
-
-
-def workers(run: subprocess.Popen) -> list[psutil.Process]:
-    """The processes that work on tasks: started by the nannies in the run's own process."""
-    found = []
-    for process in psutil.Process(run.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it has just ended
-            if "spawn_main" in " ".join(process.cmdline()):
-                found.append(process)
-    return found
-
-
-def test_a_training_whose_process_is_killed_goes_on_from_its_checkpoint(folders, plugin, tmp_path):
-    methods, more = "tiny[steps=1500]", ("--checkpoint-every", "20")
-    alone = bench_run(tmp_path / "alone", folders, plugin, methods, *more)
-    assert alone.returncode == 0, alone.stderr
-    arguments = command(tmp_path / "killed", folders, plugin, methods, *more, "--jobs", "1")
-    run = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=one_thread())
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.extend(run.stderr), daemon=True)
-    reader.start()
-    partial, kills, end = tmp_path / "killed.store" / "partial", 0, time.monotonic() + 120
-    seen = None
-    while kills < 4 and run.poll() is None and time.monotonic() < end:  # more often than a task may fail
-        now = [p.stat().st_mtime_ns for p in partial.glob("*.pt")] if partial.is_dir() else []
-        if now and seen is not None and now != seen:  # it came further
-            for process in workers(run):
-                process.send_signal(signal.SIGKILL)
-            kills, now = kills + 1, None
-        seen = now or seen
-        time.sleep(0.02)
-    assert run.wait(timeout=120) == 0, "".join(lines)
-    assert kills == 4, "the training ended too early to mean anything"
-    name = "checkpoints/tiny[steps=1500].pt"
-    assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
-    pd.testing.assert_frame_equal(table(tmp_path / "alone"), table(tmp_path / "killed"), check_exact=True)
-
-
-def test_what_kills_its_process_again_and_again_is_a_failed_cell_and_nothing_more(folders, plugin, tmp_path):
-    plugin.write_text(plugin.read_text() + POISON)
-    done = bench_run(tmp_path / "out", folders, plugin, "bicubic,poison", "--jobs", "1")
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    rows = table(tmp_path / "out")
+def test_what_kills_its_process_again_and_again_is_a_failed_cell_and_nothing_more(
+    bench, command, jobs, processes, tmp_path
+):
+    processes.cluster.scheduler.allowed_failures = 0
+    code, _, err = bench(*command("out", "poison,bicubic", *jobs))
+    assert code == 1 and "Traceback" not in err, err
+    rows = read_table(tmp_path / "out")
     poison = rows[(rows.method == "poison") & (rows.metric == "mae")]
-    assert set(poison.status) == {"failed"} and poison.reason.str.contains("ended 3 times").all()
+    assert (
+        set(poison.status) == {"failed"} and poison.reason.str.contains("process that worked on it ended 1 time ").all()
+    )
     assert (rows[(rows.method == "bicubic") & (rows.metric == "psnr")].status != "failed").all()
 
 
-def test_a_lost_run_goes_on_with_the_same_command(folders, plugin, tmp_path):
-    arguments = command(tmp_path / "out", folders, plugin, "tiny[steps=600]", "--checkpoint-every", "20", "--jobs", "2")
-    run = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL, env=one_thread())
-    partial, end = tmp_path / "out.store" / "partial", time.monotonic() + 60
-    while not list(partial.glob("*.pt")) and time.monotonic() < end:
-        time.sleep(0.02)
-    children = workers(run)
-    run.kill()
-    run.wait()
-    psutil.wait_procs(children, timeout=60)  # they notice that nobody wants them
-    assert list(partial.glob("*.pt"))
-    done = bench_run(tmp_path / "out", folders, plugin, "tiny[steps=600]", "--checkpoint-every", "20", "--jobs", "2")
-    assert done.returncode == 0, done.stderr
-    alone = bench_run(tmp_path / "alone", folders, plugin, "tiny[steps=600]")
-    assert alone.returncode == 0
-    pd.testing.assert_frame_equal(table(tmp_path / "alone"), table(tmp_path / "out"), check_exact=True)
+def test_a_lost_run_leaves_its_results_and_goes_on_with_the_same_command(
+    bench, command, jobs, fate, same, tmp_path, monkeypatch
+):
+    methods = "bicubic,mortal[steps=30]"
+    assert bench(*command("alone", methods))[0] == 0
+    lost = fate("run", 1)
+    monkeypatch.setenv("BENCH_AFTER", str(tmp_path / "out" / "results.parquet"))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bench", *map(str, command("out", methods, *jobs))], stderr=subprocess.DEVNULL
+    )
+    workers = []
+    while run.poll() is None:
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            workers = psutil.Process(run.pid).children(recursive=True) or workers
+        time.sleep(0.2)
+    assert run.returncode == -signal.SIGKILL and lost() == 1
+    assert set(read_table(tmp_path / "out").method) == {"bicubic"}, "what was done is there"
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["pending"][0] == "train mortal[steps=30]"
+    for process in workers:  # one sleeps in its training; those that work notice that nobody wants them
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    code, _, err = bench(*command("out", methods, *jobs))
+    assert code == 0, err
+    same("alone", "out")
+
+
+def test_a_lost_scheduler_ends_the_run_with_one_line_and_the_same_command_goes_on(
+    bench, command, processes, same, fate
+):
+    """The last one here: it ends the processes that all tests share."""
+    methods = "mortal[steps=30]"
+    assert bench(*command("alone", methods))[0] == 0
+    waits, end = fate("nothing", 1), time.monotonic() + 60
+
+    def lose():
+        while not waits() and time.monotonic() < end:
+            time.sleep(0.05)
+        processes.cluster.close()
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    code, _, err = bench(*command("out", methods, "--cluster", processes.cluster.scheduler_address))
+    thread.join()
+    assert code == 130 and "bench: the cluster's scheduler is lost; the same command goes on" in err, err
+    assert "Traceback" not in err
+    assert bench(*command("out", methods))[0] == 0
+    same("alone", "out")
