@@ -1,6 +1,6 @@
 """Distances between sets of faces by Inception features: FID as pytorch-fid computes it, FID of LR, KID."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -8,18 +8,22 @@ import numpy as np
 
 import bench
 from bench import weights
-from bench.api import extent
+from bench.api import extent, picked
 from bench.core import stats
 
 from .inception import (
+    KEPT,
     Statistics,
     digests,
     frechet_distance,
     frechet_without,
+    grouped,
+    merged,
     of_features,
     of_images,
     of_outputs,
     of_reference,
+    part_of,
 )
 
 SMALL = 2048  # images: below this FID's bias is larger than most differences between methods
@@ -66,10 +70,10 @@ class OfSets(bench.Metric):
         real = getattr(outputs, self.held_out)
         if real is None or len(real) < 2:
             return {}
-        count = min(len(real), len(outputs.sr))
+        count = min(len(real), len(outputs.sr), KEPT)
 
         def make() -> float:
-            return measure([real[i * len(real) // count] for i in range(count)])
+            return measure(picked(real, [i * len(real) // count for i in range(count)]))
 
         value = outputs.keep((type(self), self.params, "floor", count), make)
         return {"extra": {"floor": value}, "counts": {"floor": count}}
@@ -98,6 +102,16 @@ class OfFeatures(OfSets):
         how = {"pytorch": "bilinear", "clean": "antialiased bicubic in floats, (x - 128)/128 (clean-fid's),"}
         resize = how[getattr(self.params, "resize", "pytorch")]
         return f"pytorch-fid Inception (sha256 {weights.file_hash('inception-fid')}), {resize} to 299 px"
+
+    def options(self) -> dict[str, Any]:
+        """Which features."""
+        return {}
+
+    def splits(self, outputs: bench.Outputs) -> bool:
+        return True
+
+    def part(self, outputs: bench.Outputs) -> dict[str, np.ndarray]:
+        return part_of(outputs, **self.options())
 
     def statistics(self, outputs: bench.Outputs, **options: Any) -> tuple[Statistics, Statistics]:
         ours, theirs = outputs.sr, self.theirs(outputs)
@@ -148,19 +162,47 @@ class Fid(OfFeatures):
             f"the jackknife of {stats.GROUPS} groups of the images{more}{warning}"
         )
 
+    def options(self) -> dict[str, Any]:
+        return {"dims": self.params.dims, "compiled": self.params.compiled, "resize": self.params.resize}
+
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        options = {"dims": self.params.dims, "compiled": self.params.compiled, "resize": self.params.resize}
-        first, second = self.statistics(outputs, **options)
+        return self.scored(outputs, *self.statistics(outputs, **self.options()), digests(outputs))
+
+    def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
+        second = of_reference(outputs, self.theirs(outputs), **self.options())
+        if len(outputs.sr) <= KEPT:
+            found = [(part["features"], map(bytes, part["digests"])) for part in parts]
+            features = np.concatenate([rows for rows, _ in found])
+            return self.scored(outputs, of_features(features), second, [key for _, keys in found for key in keys])
+        groups = grouped(parts, self.params.dims, stats.GROUPS)
+        first = merged(groups)
+        value = frechet_distance(first, second)
+        left_out = [frechet_distance(merged([*groups[:i], *groups[i + 1 :]]), second) for i in range(len(groups))]
+        rng, points = np.random.default_rng(outputs.seed), []
+        for count in range(len(groups) // 2, len(groups)):
+            for _ in range(DRAWS):
+                some = merged([groups[i] for i in sorted(rng.permutation(len(groups))[:count])])
+                points.append((1 / some.n, frechet_distance(some, second)))
+        extra = {"inf": intercept(points, value, first.n)}
+        return self.answer(outputs, value, np.array(left_out), extra, second)
+
+    def scored(self, outputs: bench.Outputs, first: Statistics, second: Statistics, keys: list[bytes]) -> bench.Score:
+        """Of features that memory holds; ``keys`` deal the images into groups."""
         n, value = len(outputs.sr), frechet_distance(first, second)
-        keys = digests(outputs)
         left_out = frechet_without(first.features, stats.dealt(keys), second) if n > 2 else np.empty(0)
-        ci = stats.jackknife(value, left_out, least=0.0)
         extra: dict[str, float] = {}
         if n >= PER_FEATURE * self.params.dims:
             features = first.features[sorted(range(n), key=keys.__getitem__)]  # draws then fit any order
             extra["inf"] = extrapolated(
                 value, n, lambda rows: frechet_distance(of_features(features[rows]), second), outputs.seed
             )
+        return self.answer(outputs, value, left_out, extra, second)
+
+    def answer(
+        self, outputs: bench.Outputs, value: float, left_out: np.ndarray, extra: dict[str, float], second: Statistics
+    ) -> bench.Score:
+        """The score, with what real faces reach."""
+        options, ci, n = self.options(), stats.jackknife(value, left_out, least=0.0), len(outputs.sr)
         floor = self.floor(outputs, lambda real: frechet_distance(of_images(outputs, real, **options), second))
         return bench.Score(value, ci=ci, n=n, extra=extra | floor.get("extra", {}), counts=floor.get("counts", {}))
 
@@ -176,9 +218,20 @@ def extrapolated(value: float, n: int, of: Callable[[np.ndarray], float], seed: 
     """The intercept of a line through FID over 1/n, of random subsets of n/2 ... n images (Chong 2020, section 4)."""
     rng = np.random.default_rng(seed)
     sizes = np.linspace(n / 2, n, SIZES).astype(int)[:-1]
-    points = [(1 / m, of(rng.permutation(n)[:m])) for m in sizes for _ in range(DRAWS)]
+    return intercept([(1 / m, of(rng.permutation(n)[:m])) for m in sizes for _ in range(DRAWS)], value, n)
+
+
+def intercept(points: list[tuple[float, float]], value: float, n: int) -> float:
+    """Of a line through (1/m, FID of m images) and the FID of all n, which counts as often as any other size."""
     x, y = np.array([*points, *[(1 / n, value)] * DRAWS]).T
     return float(np.polyfit(x, y, 1)[1])
+
+
+def first_part(outputs: bench.Outputs) -> dict[str, np.ndarray]:
+    """A chunk's features, where they are among those that are compared in pairs."""
+    if outputs.first < LARGEST:
+        return {"features": part_of(outputs)["features"]}
+    return {"features": np.empty((0, 2048), np.float32)}
 
 
 class Kid(OfFeatures):
@@ -200,10 +253,19 @@ class Kid(OfFeatures):
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         self.sets(outputs)
-        first, second = self.statistics(outputs)
-        theirs = second.features[:LARGEST].astype(np.float64)
+        return self.scored(outputs, self.statistics(outputs)[0].features)
+
+    def part(self, outputs: bench.Outputs) -> dict[str, np.ndarray]:
+        return first_part(outputs)
+
+    def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
+        self.sets(outputs)
+        return self.scored(outputs, np.concatenate([part["features"] for part in parts]))
+
+    def scored(self, outputs: bench.Outputs, features: np.ndarray) -> bench.Score:
+        theirs = of_reference(outputs, self.theirs(outputs)).features[:LARGEST].astype(np.float64)
         within = outputs.keep(("kid", self.reference), lambda: within_set(theirs).sum())
-        value, left_out = kid(first.features[:LARGEST].astype(np.float64), theirs, within)
+        value, left_out = kid(features[:LARGEST].astype(np.float64), theirs, within)
         floor = self.floor(
             outputs, lambda real: kid(of_images(outputs, real).features.astype(np.float64), theirs, within)[0]
         )

@@ -38,6 +38,7 @@ class Params:
 class _Fidelity(bench.Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     needs = ("hr",)
+    by_face = True
     Params = Params  # type: ignore[assignment]
     formula: ClassVar[str] = ""
     least: ClassVar[int] = 1  # px: side of the smallest face, without its border
@@ -203,6 +204,7 @@ class LrPsnr(bench.Metric):
     decimals = 2
     direction = "higher"
     needs = ("lr",)
+    by_face = True
 
     def protocol(self, outputs: bench.Outputs) -> str:
         return f"[RGB] PSNR of the output, antialiased bicubic / {outputs.scale}, against the LR input, 8-bit"

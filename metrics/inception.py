@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -79,13 +79,18 @@ class Statistics:
         self.mean, self.scatter = np.zeros(self.dims), np.zeros((self.dims, self.dims))
 
     def add(self, features: np.ndarray) -> Statistics:
-        rows, count = features.astype(np.float64), len(features)
-        mean, total = rows.mean(0), self.n + count
-        delta, centred = mean - self.mean, rows - mean
-        self.scatter += centred.T @ centred + np.outer(delta, delta) * (self.n * count / total)
-        self.mean += delta * (count / total)
+        rows = features.astype(np.float64)
+        mean = rows.mean(0)
+        centred = rows - mean
         if self.limit is None or self.n < self.limit:
             self.parts.append(features)
+        return self.merge(len(rows), mean, centred.T @ centred)
+
+    def merge(self, count: int, mean: np.ndarray, scatter: np.ndarray) -> Statistics:
+        """Add the statistics of ``count`` others."""
+        delta, total = mean - self.mean, self.n + count
+        self.scatter += scatter + np.outer(delta, delta) * (self.n * count / total)
+        self.mean += delta * (count / total)
         self.n = total
         return self
 
@@ -178,6 +183,25 @@ def frechet_without(features: np.ndarray, groups: Sequence[np.ndarray], second: 
     return np.array(found)
 
 
+def merged(parts: Sequence[Statistics]) -> Statistics:
+    """Of all of them together, in this order."""
+    found = Statistics(parts[0].dims, limit=0)
+    for part in parts:
+        found.merge(part.n, part.mean, part.scatter)
+    return found
+
+
+def grouped(parts: Iterable[Mapping[str, np.ndarray]], dims: int, groups: int) -> list[Statistics]:
+    """Statistics of the faces of chunks (see ``part_of``) dealt into groups by their content; memory holds one chunk."""
+    found = [Statistics(dims, limit=0) for _ in range(groups)]
+    for part in parts:
+        dealt = part["digests"].view(np.uint64)[:, 0] % groups
+        for group, of in enumerate(found):
+            if (mine := dealt == group).any():
+                of.add(part["features"][mine])
+    return found
+
+
 def of_features(features: np.ndarray) -> Statistics:
     """Of all (n, d) at once; where they are few, without the (d, d) that nothing needs then."""
     n, dims = features.shape
@@ -203,10 +227,26 @@ def of_images(
     outputs: bench.Outputs, images: Any, dims: int = 2048, compiled: bool = False, resize: str = "pytorch"
 ) -> Statistics:
     """Of any images, their features in their order, by the run's network."""
+    return of_features(features_of(outputs, images, dims, compiled, resize))
+
+
+def features_of(outputs: bench.Outputs, images: Any, dims: int, compiled: bool, resize: str) -> np.ndarray:
+    """(n, dims) float32 of n images, in their order."""
     features = np.empty((len(images), dims), np.float32)
     for indices, part in batches(outputs, images, dims, compiled, resize):
         features[indices] = part
-    return of_features(features)
+    return features
+
+
+def part_of(
+    outputs: bench.Outputs, dims: int = 2048, compiled: bool = False, resize: str = "pytorch"
+) -> dict[str, np.ndarray]:
+    """Of a chunk of the outputs: features (n, dims) float32, and digests (n, 16) uint8. Kept for the next metric of it."""
+    each = digests(outputs)
+    key, images = ("inception part", dims, resize), digest(each)
+    if outputs.cache.get(key, ("",))[0] != images:
+        outputs.cache[key] = images, features_of(outputs, outputs.sr, dims, compiled, resize)
+    return {"features": outputs.cache[key][1], "digests": np.frombuffer(b"".join(each), np.uint8).reshape(-1, 16)}
 
 
 def of_reference(

@@ -1,5 +1,6 @@
 """Precision and recall of sets of faces (Kynkaanniemi 2019): is each face on the other set's manifold?"""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 import bench
 from bench.core.stats import mean_interval
 
-from .distribution import LARGEST, OfFeatures
+from .distribution import LARGEST, OfFeatures, first_part
+from .inception import of_reference
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,19 @@ class Precision(OfFeatures):
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
-        k = self.params.k
         self.sets(outputs)
-        first, second = (s.features[:LARGEST].astype(np.float64) for s in self.statistics(outputs))
+        return self.scored(outputs, self.statistics(outputs)[0].features)
+
+    def part(self, outputs: bench.Outputs) -> dict[str, np.ndarray]:
+        return first_part(outputs)
+
+    def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
+        self.sets(outputs)
+        return self.scored(outputs, np.concatenate([part["features"] for part in parts]))
+
+    def scored(self, outputs: bench.Outputs, features: np.ndarray) -> bench.Score:
+        k, theirs = self.params.k, of_reference(outputs, self.theirs(outputs)).features
+        first, second = (x[:LARGEST].astype(np.float64) for x in (features, theirs))
         if min(len(first), len(second)) <= k:
             raise bench.Unavailable(f"needs more than k = {k} images in each set")
         reach = outputs.keep(("reach", self.reference, k), lambda: reaches(second, k))

@@ -46,6 +46,7 @@ def each(measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 class _Statistics(bench.Metric):
     default = False
+    by_face = True
     libraries: ClassVar[tuple[str, ...]] = ("pyiqa",)
 
     def hashes(self) -> str:

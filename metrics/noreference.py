@@ -14,6 +14,7 @@ class _Network(bench.Metric):
     """A network of pyiqa's; a subclass says which file and how it is built, empty and without a download."""
 
     direction = "higher"
+    by_face = True
     libraries: ClassVar[tuple[str, ...]] = ("pyiqa",)
     scores: ClassVar[dict[str, int]] = {}  # how many a network predicts, by training set
     how: ClassVar[str] = ""

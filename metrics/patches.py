@@ -1,7 +1,7 @@
 """A distance between sets of faces that needs no weights: sliced Wasserstein, of patches of Laplacian pyramids."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bench
-from bench.api import shapes
+from bench.api import picked, shapes
 from bench.core import stats
 from bench.core.image import downsample, to_uint8
 
@@ -21,6 +21,7 @@ from .inception import digests
 from .separable import filtered
 
 MOST = 65_536  # patches of a set and level
+Projections = tuple[Tensor, Tensor, Tensor, np.ndarray]  # of a level: mean, deviation, directions, sorted projections
 
 
 class Swd(OfSets):
@@ -45,14 +46,16 @@ class Swd(OfSets):
         p, theirs = self.params, self.sets(outputs)[1]
         return (
             f"{self.heading(outputs)} SWD x 1000, {self.counts(outputs)}, Laplacian pyramid to {p.smallest} px, "
-            f"{self.each(outputs.sr)} patches of {p.patch}x{p.patch} an image and as many of all the reference, "
+            f"{self.each(len(outputs.sr))} patches of {p.patch}x{p.patch} an image and as many of all the reference, "
             f"{p.directions} directions, interval by the jackknife of {stats.GROUPS} groups of the images; biased upwards "
             f"by few images ({len(outputs.sr)} and {len(theirs)}), see .floor"
         )
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         self.sets(outputs)
-        levels, left_out = self.distances(outputs.sr, outputs, stats.dealt(digests(outputs)))
+        return self.answer(outputs, *self.distances(outputs.sr, outputs, stats.dealt(digests(outputs))))
+
+    def answer(self, outputs: bench.Outputs, levels: list[float], left_out: np.ndarray) -> bench.Score:
         value = float(np.mean(levels))
         extra = {f"level{level}": distance for level, distance in enumerate(levels)}
         floor = self.floor(outputs, lambda real: float(np.mean(self.distances(real, outputs)[0])))
@@ -60,41 +63,91 @@ class Swd(OfSets):
         extra |= floor.get("extra", {})
         return bench.Score(value, ci=ci, n=len(outputs.sr), extra=extra, counts=floor.get("counts", {}))
 
-    def each(self, images: Any) -> int:
+    def splits(self, outputs: bench.Outputs) -> bool:
+        return True
+
+    def part(self, outputs: bench.Outputs) -> dict[str, np.ndarray]:
+        """Digests (n, 16) of a chunk's faces; at each level the projections (direction, k) of patches, and whose they are (k,).
+
+        Of more faces than a set has patches, as many spread evenly over them are used.
+        """
+        last = np.arange(outputs.first, outputs.first + len(outputs.sr) + 1) * MOST // max(outputs.total, MOST)
+        used = np.flatnonzero(np.diff(last)) if outputs.total > MOST else np.arange(len(outputs.sr))
+        keys = np.frombuffer(b"".join(digests(outputs)), np.uint8).reshape(-1, 16)
+        found = {"digests": keys[used]}
+        if len(used):
+            ours, each = picked(outputs.sr, used.tolist()), self.each(outputs.total)
+            reference = self.of_reference(outputs, ours, each * min(outputs.total, MOST))
+            for level, (values, owners) in enumerate(self.projected(ours, outputs, each, reference)):
+                found |= {f"values{level}": values, f"owners{level}": owners}
+        return found
+
+    def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
+        chunks = [part for part in parts if len(part["digests"])]
+        groups = stats.dealt([bytes(key) for part in chunks for key in part["digests"]])
+        begins = np.cumsum([0, *(len(part["digests"]) for part in chunks)])
+        joined: list[tuple[np.ndarray, np.ndarray]] = []
+        for level in range(max(sum(name.startswith("values") for name in part) for part in chunks)):
+            having = [i for i, part in enumerate(chunks) if f"values{level}" in part]  # small faces have few levels
+            values = np.concatenate([chunks[i][f"values{level}"] for i in having], 1)
+            joined.append((values, np.concatenate([chunks[i][f"owners{level}"] + begins[i] for i in having])))
+        most = self.each(len(outputs.sr)) * begins[-1]
+        return self.answer(outputs, *self.compared(joined, self.of_reference(outputs, [], most), groups, begins[-1]))
+
+    def each(self, count: int) -> int:
         """Patches of an image and level: of many images fewer."""
-        return min(self.params.per_image, max(1, MOST // len(images)))
+        return min(self.params.per_image, max(1, MOST // count))
 
     def distances(
         self, ours: Any, outputs: bench.Outputs, groups: Sequence[np.ndarray] = ()
     ) -> tuple[list[float], np.ndarray]:
         """The distance at each level, and its means over levels without each of the groups of images."""
-        p, theirs, each = self.params, self.sets(outputs)[1], self.each(ours)
+        each = self.each(len(ours))
+        reference = self.of_reference(outputs, ours, len(ours) * each)
+        return self.compared(self.projected(ours, outputs, each, reference), reference, groups, len(ours))
+
+    def of_reference(self, outputs: bench.Outputs, ours: Any, patches: int) -> list[Projections]:
+        """The reference's projections, of as many patches; where a face of both is too small for one: Unavailable."""
+        theirs, p = self.sets(outputs)[1], self.params
         if min(min(shape[1:]) for images in (ours, theirs) for shape in shapes(images)) < p.patch:
             raise bench.Unavailable(f"a face is smaller than the {p.patch} px of a patch")
-        count = -(-len(ours) * each // len(theirs))  # as many patches as ours, from all of the reference
-        reference = outputs.keep(
+        count = -(-patches // len(theirs))  # as many patches as ours, from all of the reference
+        return list(outputs.keep(
             ("swd", self.reference, self.theirs(outputs).name, p, count),
             lambda: self.projections(theirs, count, outputs.seed),
-        )
-        group_of = np.zeros(len(ours), np.int32)
-        for number, group in enumerate(groups):
-            group_of[group] = number
+        ))  # fmt: skip
+
+    def projected(
+        self, ours: Any, outputs: bench.Outputs, each: int, reference: list[Projections]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """At each level that both have: projections (direction, k) of the patches of faces, and whose they are (k,)."""
         parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in reference]
         for level, indices, patches in self.patches(ours, each, outputs.seed):
             if level < len(reference):
                 mean, std, directions, _ = reference[level]
-                projected = (directions @ ((patches - mean) / std).flatten(0, 1).flatten(1).T).numpy()
-                parts[level].append((projected, np.repeat(group_of[indices], each)))
+                values = (directions @ ((patches - mean) / std).flatten(0, 1).flatten(1).T).numpy()
+                parts[level].append((values, np.repeat(np.array(indices), each)))
         found = []
-        for level, (_, _, _, other) in enumerate(reference):
-            if parts[level]:
-                values, labels = (np.concatenate(column, -1) for column in zip(*parts[level], strict=True))
-                parts[level].clear()
-                found.append(sliced_distances(values, other, labels, len(groups)))
+        for part in parts:
+            if part:
+                values, owners = (np.concatenate(column, -1) for column in zip(*part, strict=True))
+                part.clear()
+                found.append((values, owners))
+        return found
+
+    def compared(
+        self, levels: Any, reference: list[Projections], groups: Sequence[np.ndarray], count: int
+    ) -> tuple[list[float], np.ndarray]:
+        """As ``distances``, of what ``projected`` gives of ``count`` faces."""
+        group_of = np.zeros(count, np.int32)
+        for number, group in enumerate(groups):
+            group_of[group] = number
+        found = [sliced_distances(values, target[3], group_of[owners], len(groups))
+                 for (values, owners), target in zip(levels, reference, strict=False)]  # fmt: skip
         whole, *left_out = 1000 * np.stack(found, 1)  # (all and each group left out, level)
         return whole.tolist(), np.mean(left_out, 1) if left_out else np.empty(0)
 
-    def projections(self, images: Any, count: int, seed: int) -> list[tuple[Tensor, Tensor, Tensor, np.ndarray]]:
+    def projections(self, images: Any, count: int, seed: int) -> list[Projections]:
         """Per level: the patches' mean and deviation (1, 3, 1), random directions, and the sorted projections on them."""
         rng, found = torch.Generator().manual_seed(seed), []
         levels: dict[int, list[Tensor]] = {}
@@ -151,6 +204,9 @@ class SwdLrGain(SwdLr):
             f"{super().protocol(outputs)}; SWD of the bicubic LR of the same faces less that of the LR, the same groups of "
             "faces left out of both"
         )
+
+    def splits(self, outputs: bench.Outputs) -> bool:
+        return False
 
     def score(self, outputs: bench.Outputs) -> bench.Score:
         assert outputs.hr is not None

@@ -22,6 +22,7 @@ class Lpips(bench.Metric):
     decimals = 4
     pretrained = {"alexnet": "net=alex", "vgg16": "net=vgg", "squeezenet1_1": "net=squeeze"}
     needs = ("hr",)
+    by_face = True
     paper = "Zhang et al.: The unreasonable effectiveness of deep features as a perceptual metric, CVPR 2018"
 
     @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Dists(bench.Metric):
     decimals = 4
     pretrained = {"dists": "", "vgg16": ""}
     needs = ("hr",)
+    by_face = True
     default = False
     paper = "Ding et al.: Image quality assessment: unifying structure and texture similarity, TPAMI 2020"
 

@@ -10,7 +10,7 @@ from bench.core.results import read_table
 from bench.core.spec import File
 from bench.errors import BenchError, MissingWeights, TrainingFailed, Unavailable, UsageError
 from bench.faces.faceset import Data, FaceSet
-from bench.faces.images import extent, shapes
+from bench.faces.images import extent, picked, shapes
 
 __all__ = [
     "Augment",
@@ -42,6 +42,7 @@ __all__ = [
     "extent",
     "luma",
     "per_face",
+    "picked",
     "read_image",
     "read_table",
     "resize",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,7 +16,7 @@ from bench.api.pretrained import needed
 from bench.api.reference import Reference
 from bench.core.image import to_float
 from bench.errors import Unavailable
-from bench.faces.images import shapes, taken
+from bench.faces.images import piece, shapes, taken
 
 Images = Sequence[np.ndarray]  # one (3, H, W) uint8 array a face; sizes may differ; files are read as needed
 
@@ -42,6 +42,16 @@ class Outputs:
     degrade: Callable[..., Tensor] | None = None  # degrade(spec, images (B,3,H,W), scale=1, seed=0) -> (B,3,H/s,W/s)
     cache: dict[Any, Any] = field(default_factory=dict)  # shared by the metrics of one run (networks, references)
     folder: Path | None = None  # where a metric may keep what is slow to compute, under a name that says what of
+    first: int = 0  # of a chunk of a large set: the place of its first face there
+    total: int = 0  # of a chunk: how many faces the whole set has; 0: these are all of them
+
+    def chunk(self, start: int, stop: int) -> Outputs:
+        """The faces from ``start`` to ``stop``, as a chunk of these."""
+        lr, hr = (None if images is None else piece(images, start, stop) for images in (self.lr, self.hr))
+        return replace(
+            self, sr=piece(self.sr, start, stop), lr=lr, hr=hr, names=self.names[start:stop], first=start,
+            total=len(self.names),
+        )  # fmt: skip
 
     def keep(self, key: Any, make: Callable[[], Any]) -> Any:
         """What ``make`` gives, made once in a run."""
@@ -106,6 +116,7 @@ class Metric:
     quick: ClassVar[dict[str, Any]] = {}  # what the quick preset changes, and the report then says
     bounds: ClassVar[dict[str, tuple[float | None, float | None]]] = {}  # least and most of options; None: no bound
     paper: ClassVar[str] = ""  # author, title, venue, year
+    by_face: ClassVar[bool] = False  # a face's value is the same whatever faces are beside it, and there are no extras
 
     def __init__(self, params: Any = None) -> None:
         self.params: Any = self.Params() if params is None else params
@@ -129,6 +140,32 @@ class Metric:
     def score(self, outputs: Outputs) -> Score:
         """Measure. Raises Unavailable where it cannot mean anything, MissingWeights where a file is absent."""
         raise NotImplementedError
+
+    # ---- of large sets: chunks are measured one by one, on any machines, and put together in their order
+
+    def splits(self, outputs: Outputs) -> bool:
+        """Whether these faces can be measured in chunks. One that overrides it defines ``part`` and ``whole``, or is by_face."""
+        return self.by_face
+
+    def part(self, outputs: Outputs) -> dict[str, np.ndarray]:
+        """What the score needs of one chunk (see ``Outputs.chunk``)."""
+        try:
+            values = self.score(outputs).per_image
+        except Unavailable as error:  # of this chunk's faces
+            return {"values": np.full(len(outputs.names), np.nan), "why": np.array(str(error))}
+        assert values is not None
+        return {"values": np.asarray(values, np.float64)}
+
+    def whole(self, outputs: Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> Score:
+        """The score of all faces from those of their chunks, which come one by one, in order."""
+        found, why = [], ""
+        for part in parts:
+            found.append(part["values"])
+            why = why or str(part.get("why", ""))
+        values = np.concatenate(found)
+        if np.isnan(values).all():
+            raise Unavailable(why)
+        return Score(float(np.nanmean(values)), per_image=values)
 
 
 MOST = 64  # images of a batch that no one says the size of

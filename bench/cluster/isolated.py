@@ -67,7 +67,7 @@ def foreign(run: Run, task: Task) -> bool:
         models += [r for (c, s), r in run.plan.degraded.items() if c == task.condition and task.scale in (s, 0)]
     models += [m.degradation for m in models if m is not None]
     names = [(m.kind, m.name) for m in models if m is not None]
-    if task.kind in ("score", "method", "degradation"):
+    if task.kind in ("part", "score", "method", "degradation"):
         names += [("metrics", m.label.partition("[")[0]) for m in run.plan.measures]
     return any(plugins.entry(kind, name).source not in plugins.BUILT_IN for kind, name in names)
 
@@ -159,6 +159,8 @@ class Guest:
     def blame(self, task: Task, reason: str) -> bool:
         """Record why a task, or the metric that was being measured, has no result; whether the rest of it is still to do."""
         run = self.run
+        if task.kind == "part":
+            return False  # the score meets it too, and says so
         if task.kind == "lr":
             run.artefacts.broken[task.key] = reason
         elif task.kind in ("train", "sr"):

@@ -25,6 +25,7 @@ from bench.grid.reopen import add, opened
 from bench.grid.resolve import measures
 from bench.grid.run import Run
 from bench.grid.scores import measured_rows
+from bench.grid.shards import Spool
 
 
 def command(
@@ -72,8 +73,9 @@ def command(
     failed: list[dict[str, str]] = []
     unavailable: dict[str, str] = {}
     code = 0
+    spool = Spool(chosen, outputs)
     for measure in chosen:
-        found = measured_rows(measure, {**head}, lambda: outputs)
+        found = measured_rows(measure, {**head}, outputs, spool.of)
         rows += found
         status, reason = found[0]["status"], found[0].get("reason", "")
         if status == "failed":

@@ -142,6 +142,7 @@ class Store:
             (self.root / "CACHEDIR.TAG").write_text(TAG)
 
     def drop(self, kind: str, key: str) -> None:
+        self.used.discard((kind, key))
         for number in self._numbers(kind, key):
             self.remove(self.root / kind / key / str(number))
 

@@ -84,6 +84,24 @@ def shapes(images: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
     )
 
 
+def piece(images: Sequence[np.ndarray], start: int, stop: int) -> Sequence[np.ndarray]:
+    """``images[start:stop]``; files stay files."""
+    if not isinstance(images, ImageFiles):
+        return images[start:stop]
+    files = ImageFiles(images.files[start:stop])
+    files.sizes = {index - start: images.sizes[index] for index in range(start, stop) if index in images.sizes}
+    return files
+
+
+def picked(images: Sequence[np.ndarray], indices: Sequence[int]) -> Sequence[np.ndarray]:
+    """``images[i] for i in indices``; files stay files."""
+    return (
+        ImageFiles([images.files[i] for i in indices])
+        if isinstance(images, ImageFiles)
+        else [images[i] for i in indices]
+    )
+
+
 def taken(images: Sequence[np.ndarray], indices: Sequence[int]) -> Iterator[np.ndarray]:
     """``images[i] for i in indices``, files decoded ahead."""
     return images.take(indices) if isinstance(images, ImageFiles) else (images[i] for i in indices)

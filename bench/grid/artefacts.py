@@ -46,6 +46,7 @@ class Artefacts:
         limit = TEST_FACES.get(settings.preset, 64)
         self.hr_test = data.hr_test.subset(limit)
         self.lr_test = data.lr_test.subset(limit) if data.lr_test else None
+        self.most = max(len(faces) for faces in (self.hr_test, self.lr_test) if faces is not None)  # faces of a cell
         self.shared: dict[Any, Any] = {}  # reference statistics of the metrics
         self.reference_hr = (
             read_reference(settings.reference) if settings.reference else _of("HR training faces", data.hr_train)

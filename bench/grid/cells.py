@@ -20,6 +20,7 @@ from bench.grid.files import restored_apart, save_score
 from bench.grid.pictures import show_files
 from bench.grid.recipe import Measure, Recipe
 from bench.grid.scores import evaluate, labelled
+from bench.grid.shards import FILE, Part, part_of, read_part, splits, starts, write_part
 
 Rows = list[dict[str, Any]]
 
@@ -173,12 +174,16 @@ class Cells:
 
         def fill(folder: Path) -> None:
             begin = time.monotonic()
-            rows, protocol, score = evaluate(measure.metric, measure.label, outputs())
+            given = outputs()
+            parts = (self.part(measure, key, outputs, start) for start in starts(len(given.names)))
+            rows, protocol, score = evaluate(measure.metric, measure.label, given, parts)
             value = {"rows": rows, "protocol": protocol, "seconds": round(time.monotonic() - begin, 3)}
             save_score(folder, value, score)
             self.artefacts.say(measure.label, name)
 
         folder = self.store.obtain("score", key, fill, name)
+        for start in starts(self.artefacts.most):
+            self.store.drop("part", key_of(key, start))
         kept: dict[str, Any] = json.loads((folder / "score.json").read_text(encoding="utf-8"))
         if kept.get("measured"):
             self.measured.setdefault(place, {})[measure.label] = kept["measured"]
@@ -186,6 +191,32 @@ class Cells:
         if self.shows and (found := show_files(folder / "figures", self.out / target, self.out)):
             self.shown[target] = found
         return kept
+
+    def part(self, measure: Measure, key: str, outputs: Callable[[], Outputs], start: int) -> Part:
+        """What the score of ``key`` needs of one chunk of a large set; kept until the score is."""
+
+        def fill(folder: Path) -> None:
+            write_part(folder / FILE, part_of(measure.metric, outputs(), start))
+            self.artefacts.computed += 1
+
+        return read_part(
+            self.store.obtain("part", key_of(key, start), fill, f"{measure.label} from face {start} on") / FILE
+        )
+
+    def parts(self, method: Recipe, condition: str, start: int) -> None:
+        """One chunk of a large cell for all metrics that can be measured so. What goes wrong is said when they are."""
+        images, folder = self.artefacts.sr_key(method, condition), self.artefacts.sr_of(method, condition)
+        outputs = self.artefacts.outputs(method, condition, folder)
+        for m in self.plan.measures:
+            lacks = any(getattr(outputs, need) is None for need in m.metric.needs)
+            if m.metric.about != "sr" or lacks or start >= len(outputs.names) or not splits(m.metric, outputs):
+                continue
+            try:
+                key = key_of({**self.of_score(m), "images": images})
+                if not self.store.has("score", key):
+                    self.part(m, key, lambda: outputs, start)
+            except Exception as error:
+                outcome(error, m.label)  # raises what stops a run
 
     def of_score(self, measure: Measure) -> dict[str, Any]:
         """What a score depends on beside the images that it is of, by name."""

@@ -152,6 +152,10 @@ class Run:
             if task.cell not in self.failed:
                 method = self.plan.methods[task.index]
                 self.attempt(task.cell, partial(self.artefacts.sr_of, method, task.condition))
+        elif task.kind == "part":
+            method = self.plan.methods[task.index]
+            if f"{method.unique} on {task.condition}" not in self.failed:
+                self.cells.parts(method, task.condition, task.start)
         else:
             self.rows[task.name] = self.measure(task)
 

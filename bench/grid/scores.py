@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from bench.core.stats import mean_interval
 from bench.errors import MetricFailed, Unavailable
 from bench.grid.failures import outcome
 from bench.grid.recipe import Measure
+from bench.grid.shards import Part, own, parts_of, splits
 
 # What a metric lacks, in words (the fields of bench.Outputs).
 WORDS = {
@@ -30,40 +30,29 @@ WORDS = {
 }
 
 
-def evaluate(metric: Metric, label: str, outputs: Outputs) -> tuple[list[dict[str, Any]], str, Score]:
+def evaluate(
+    metric: Metric, label: str, outputs: Outputs, parts: Iterable[Part] | None = None
+) -> tuple[list[dict[str, Any]], str, Score]:
     """A metric's rows (``key`` is what follows its label), its protocol, and the score that they come from.
 
+    ``parts``: of a large set's chunks, where they are there already.
     Raises Unavailable where something that it needs is lacking, MetricFailed for a value that is not a number.
     """
     lacking = [n for n in metric.needs if getattr(outputs, n) is None]
     if lacking:
         raise Unavailable(f"needs {', '.join(WORDS.get(n, n) for n in lacking)}")
-    given = own(outputs)
     with torch.inference_mode():
-        score = metric.score(given)
+        split = splits(metric, outputs)
+        given = outputs if split else own(outputs)  # of a large set each chunk is a copy
+        score = (
+            metric.whole(given, parts_of(metric, given) if parts is None else parts) if split else metric.score(given)
+        )
         if not isinstance(score, Score):
             raise MetricFailed(f"{label}: score returned {type(score).__name__}, not a bench.Score")
         protocol = "; ".join([metric.protocol(given), *(f"{name} {version(name)}" for name in metric.libraries)])
     if not math.isfinite(score.value) and score.value != math.inf:
         raise MetricFailed(f"{label} gave {score.value}")
     return score_rows(score, outputs.names, outputs.seed), protocol, score
-
-
-def own(outputs: Outputs) -> Outputs:
-    """The same for one metric alone: what it writes to its arrays and lists reaches no other. Reference sets are read-only."""
-
-    def copies(images: Any) -> Any:
-        return [image.copy() for image in images] if isinstance(images, list) else images  # files are read-only
-
-    lists = {name: list(given) if isinstance(given := getattr(outputs, name), list) else given
-             for name in ("names", "reference_hr", "reference_lr", "held_out_hr", "held_out_lr")}  # fmt: skip
-    return dataclasses.replace(
-        outputs,
-        sr=copies(outputs.sr),
-        lr=copies(outputs.lr),
-        hr=copies(outputs.hr),
-        **lists,  # type: ignore[arg-type]
-    )
 
 
 def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]]:
@@ -87,11 +76,13 @@ def score_rows(score: Score, names: list[str], seed: int) -> list[dict[str, Any]
     return [whole, *extra, *rows]
 
 
-def measured_rows(measure: Measure, head: dict[str, Any], outputs: Callable[[], Outputs]) -> list[dict[str, Any]]:
+def measured_rows(
+    measure: Measure, head: dict[str, Any], outputs: Outputs, parts: Callable[[Measure], Iterable[Part] | None]
+) -> list[dict[str, Any]]:
     """The rows of one metric, complete: measured, or one that says why not. ``head``: the columns that say of what."""
     base = {**head, "metric": measure.label, "direction": measure.metric.direction}
     try:
-        rows, protocol, _ = evaluate(measure.metric, measure.label, outputs())
+        rows, protocol, _ = evaluate(measure.metric, measure.label, outputs, parts(measure))
     except (Exception, SystemExit) as error:
         status, reason = outcome(error, measure.label)
         return [{**base, "status": status, "reason": reason}]

@@ -10,11 +10,13 @@ from bench.core.hashing import key_of
 from bench.core.progress import Progress
 from bench.grid.artefacts import Artefacts
 from bench.grid.recipe import Plan, Recipe
+from bench.grid.shards import starts
 from bench.grid.status import Status
 
-# train: one model; lr: the LR faces of a condition; sr: restored faces of a method under a condition; score: every metric of
-# these; method: metrics of a method itself; degradation: metrics of LR faces
-KINDS = ("train", "lr", "sr", "score", "method", "degradation")
+# train: one model; lr: the LR faces of a condition; sr: restored faces of a method under a condition; part: what every metric
+# needs of a chunk of these, where they are many; score: every metric of them; method: metrics of a method itself; degradation:
+# metrics of LR faces
+KINDS = ("train", "lr", "sr", "part", "score", "method", "degradation")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Task:
     condition: str = ""
     scale: int = 0
     seed: int = 0
+    start: int = 0  # of a chunk: its first face
 
     @property
     def name(self) -> str:
@@ -84,7 +87,13 @@ def graph(artefacts: Artefacts) -> list[Task]:
         cell, key, index = f"{method.unique} on {condition}", artefacts.sr_key(method, condition), places[id(method)]
         lr = lr_names.get(artefacts.lr_key(plan.degraded[condition, method.scale]), "")
         sr = add("sr", cell, key, [_training(method), lr], index=index, condition=condition)
-        add("score", cell, key_of(key, measures), [sr, *versions], index=index, condition=condition)
+        faces = artefacts.hr_test if plan.degraded[condition, method.scale] else artefacts.lr_test
+        parts = [
+            add("part", f"{cell}, from face {start} on", key_of(key, measures, start), [sr, *versions],
+                index=index, condition=condition, start=start)
+            for start in starts(len(faces) if faces else 0)
+        ]  # fmt: skip
+        add("score", cell, key_of(key, measures), [sr, *parts, *versions], index=index, condition=condition)
     for index, method in enumerate(plan.methods):
         add("method", method.unique, key_of(method.key, measures), [_training(method), *versions], index=index)
     for (label, seed), model in shown_degradations(plan).items():

@@ -5,7 +5,7 @@ import contextlib
 import pandas as pd
 import pytest
 
-from bench.api.results import read_table
+from bench.core.results import read_table
 
 FATES = '''
 

@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from bench.api.results import read_table
+from bench.core.results import read_table
 
 pytest.importorskip("distributed", reason="needs the extra cluster")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,6 +56,25 @@ def test_what_kills_its_process_again_and_again_is_a_failed_cell_and_nothing_mor
         set(poison.status) == {"failed"} and poison.reason.str.contains("process that worked on it ended 1 time ").all()
     )
     assert (rows[(rows.method == "bicubic") & (rows.metric == "psnr")].status != "failed").all()
+
+
+def chunks_of(faces):
+    from bench.grid import shards
+
+    shards.CHUNK = faces
+
+
+def test_processes_share_one_large_cell_and_give_what_one_gives(
+    bench, command, jobs, processes, same, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bench.grid.shards.CHUNK", 1)
+    assert bench(*command("alone", "bicubic", "--metrics", "psnr,swd"))[0] == 0
+    processes.run(chunks_of, 1)
+    code, _, err = bench(*command("spread", "bicubic", "--metrics", "psnr,swd", *jobs))
+    processes.run(chunks_of, 4096)
+    assert code == 0, err
+    same("alone", "spread")
+    assert json.loads((tmp_path / "spread" / "status.json").read_text())["total"] == 15  # 8 of them chunks
 
 
 def test_a_lost_run_leaves_its_results_and_goes_on_with_the_same_command(
