@@ -15,7 +15,7 @@ from bench.api.reference import read_reference
 from bench.core.device import resolve_device
 from bench.core.files import folder_name, prepare_folder, write_json
 from bench.core.image import read_image
-from bench.core.results import write_table
+from bench.core.results import frame, together, write_table
 from bench.core.spec import nearest
 from bench.errors import UsageError
 from bench.faces.images import ImageFiles, extent, fingerprint, shapes
@@ -69,14 +69,15 @@ def command(
     )  # fmt: skip
     name, condition = Path(sr).resolve().name, Path(lr).resolve().name if lr else ""
     head = {"method": name, "variant": "", "degradation": "", "condition": condition, "seed": 0}
-    rows: list[dict[str, Any]] = []
+    tables: list[Any] = []  # as frames, which take a fraction of the rows' memory
     failed: list[dict[str, str]] = []
     unavailable: dict[str, str] = {}
     code = 0
+    if out:
+        prepare_folder(Path(out))
     spool = Spool(chosen, outputs)
     for measure in chosen:
         found = measured_rows(measure, {**head}, outputs, spool.of)
-        rows += found
         status, reason = found[0]["status"], found[0].get("reason", "")
         if status == "failed":
             failed.append({"cell": measure.label, "reason": reason})
@@ -84,9 +85,10 @@ def command(
             unavailable[measure.label] = reason
         code |= status == "failed" or (status == "unavailable" and measure.asked)
         show(found)
+        if out:
+            tables.append(frame(found))
     if out:
-        prepare_folder(Path(out))
-        write_table(Path(out), rows)
+        write_table(Path(out), together(tables))
         data: dict[str, Any] = {"name": name, "skipped": [], "reference": str(compared) if compared else ""}
         for what, images, source in (("sr", restored, sr), ("hr", truth, hr), ("lr", inputs, lr)):
             if images is not None:

@@ -27,9 +27,16 @@ def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table.fillna(empty).astype(TYPES)
 
 
-def write_table(out: Path, rows: list[dict[str, Any]]) -> None:
+def together(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of several tables as one."""
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True) if tables else frame([])
+
+
+def write_table(out: Path, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
     """results.parquet and results.csv: the same table."""
-    table = frame(rows)
+    table = frame(rows) if isinstance(rows, list) else rows
     write_atomically(out / "results.parquet", lambda path: table.to_parquet(path, index=False))
     shown = table.assign(**{c: table[c].map(inert) for c, kind in TYPES.items() if kind == "str"})
     write_atomically(out / "results.csv", lambda path: shown.to_csv(path, index=False))
