@@ -92,7 +92,7 @@ def test_a_lost_run_leaves_its_results_and_goes_on_with_the_same_command(
         with contextlib.suppress(psutil.Error):  # it has just ended
             workers = psutil.Process(run.pid).children(recursive=True) or workers
         time.sleep(0.2)
-    assert run.returncode == -signal.SIGKILL and lost() == 1
+    assert run.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL) and lost() == 1  # a process may watch over it
     assert set(read_table(tmp_path / "out").method) == {"bicubic"}, "what was done is there"
     assert json.loads((tmp_path / "out" / "run.json").read_text())["pending"][0] == "train mortal[steps=30]"
     for process in workers:  # one sleeps in its training; those that work notice that nobody wants them
