@@ -119,6 +119,9 @@ class OfFeatures(OfSets):
             raise bench.Unavailable("needs at least two images in each set")
         return of_outputs(outputs, **options), of_reference(outputs, theirs, **options)
 
+    def their_features(self, outputs: bench.Outputs) -> np.ndarray:
+        return of_reference(outputs, self.theirs(outputs)).features
+
     def moments(self, outputs: bench.Outputs, reference: bench.Reference) -> tuple[np.ndarray, np.ndarray]:
         """The mean (d,) and covariance (d, d) of a set's features, as files of statistics hold them."""
         found = of_reference(outputs, reference, dims=self.params.dims, resize=self.params.resize)
@@ -263,7 +266,7 @@ class Kid(OfFeatures):
         return self.scored(outputs, np.concatenate([part["features"] for part in parts]))
 
     def scored(self, outputs: bench.Outputs, features: np.ndarray) -> bench.Score:
-        theirs = of_reference(outputs, self.theirs(outputs)).features[:LARGEST].astype(np.float64)
+        theirs = self.their_features(outputs)[:LARGEST].astype(np.float64)
         within = outputs.keep(("kid", self.reference), lambda: within_set(theirs).sum())
         value, left_out = kid(features[:LARGEST].astype(np.float64), theirs, within)
         floor = self.floor(

@@ -10,7 +10,6 @@ import bench
 from bench.core.stats import mean_interval
 
 from .distribution import LARGEST, OfFeatures, first_part
-from .inception import of_reference
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Precision(OfFeatures):
         return self.scored(outputs, np.concatenate([part["features"] for part in parts]))
 
     def scored(self, outputs: bench.Outputs, features: np.ndarray) -> bench.Score:
-        k, theirs = self.params.k, of_reference(outputs, self.theirs(outputs)).features
+        k, theirs = self.params.k, self.their_features(outputs)
         first, second = (x[:LARGEST].astype(np.float64) for x in (features, theirs))
         if min(len(first), len(second)) <= k:
             raise bench.Unavailable(f"needs more than k = {k} images in each set")
