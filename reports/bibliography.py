@@ -7,9 +7,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bench.plugins import facts
-
 from .tables import split
+from .told import facts
 
 CITED = re.compile(r"(?P<authors>[^:]+): (?P<title>.+?), ?(?P<venue>[^,]*?) ?(?P<year>(19|20)\d\d)$")
 HARNESS = {

@@ -10,7 +10,7 @@ from .efficiency import cost_table
 from .layout import arrange
 from .rows import Loaded, load
 from .statistics import Contest, agreements, contests, mark, rank_tables
-from .tables import Table, build, headline, letter
+from .tables import DERIVED, FAMILIES, OTHERS, Table, build, headline, letter
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def contents(runs: list[Path]) -> Contents:
             notes.append(one.reason)
         one.note = letter(notes.index(one.reason))
     more = [*rank_tables(tables, found), *(t for t, _ in agreements(tables)), *cost]
-    order = ("results", "degradations", "consistency", "smoothness", "ranks", "agreement", "cost")
+    families = dict.fromkeys([*FAMILIES, *(t.kind for t in tables if t.kind not in OTHERS)])
+    order = ["results", "degradations", *families, *DERIVED]
     return Contents(loaded, sorted([*tables, *more], key=lambda t: order.index(t.kind)), found)
 
 

@@ -71,7 +71,8 @@ class Gallery:
 
     def disagreement(self, metric: str) -> np.ndarray:
         """(faces,): the standard deviation over methods."""
-        return np.stack(list(self.values[metric].values())).std(0)
+        with np.errstate(invalid="ignore"):  # of infinite values there is none
+            return np.asarray(np.stack(list(self.values[metric].values())).std(0))
 
 
 def galleries(runs: list[Path], loaded: Loaded) -> list[Gallery]:

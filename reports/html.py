@@ -16,12 +16,12 @@ from .contents import Contents, contents, summary
 from .figures import rank_plot, shade, stroke
 from .notice import notice
 from .statistics import describe, p_text
-from .tables import letter, split
+from .tables import FAMILIES, OTHERS, Table, letter, split
 
 POINTS = 200  # of a curve; longer ones are averaged
+CLOSED = ("ranks", "agreement")  # kinds of tables whose cells do not open
 GLANCE = 9  # columns of the first table that leave room for a plane beside it
 SCRIPTS = ("tables.js", "detail.js", "viewer.js")
-MAIN = {"results", "degradations", "consistency", "smoothness", "cost"}  # kinds of tables whose cells open
 
 
 def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> list[Path]:
@@ -91,7 +91,8 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         anchors={(e["metric"], text): f"p{e['first'] + i}" for e in entries for i, text in enumerate(e["texts"])},
         whole=whole,
         letter=letter,
-        opens=MAIN,
+        closed=CLOSED,
+        families=families(found.tables),
     )
     write_text(out, text)
     return [out]
@@ -157,7 +158,7 @@ def data(
         tested = [keys.setdefault(k, len(keys)) for k in contest.keys]
         p = [[float(f"{v:.3g}") for v in row] for row in contest.found.p.tolist()]
         tests.append({"condition": contest.condition, "metric": contest.metric, "keys": tested, "p": p})
-    columns = {c.metric: c for t in found.tables if t.kind in MAIN for c in t.columns}
+    columns = {c.metric: c for t in found.tables if t.kind not in CLOSED for c in t.columns}
     metrics = {m: {"title": columns[m].title if m in columns else m, "digits": faces.decimals(m)}
                for m in dict.fromkeys([*columns, *(m for g in galleries for m in g.values)])}  # fmt: skip
     named = [labels.get(k, k[2] if len(k) > 2 else "") for k in keys]
@@ -184,6 +185,15 @@ def by_condition(found: Contents, charts: dict[str, list[dict[str, Any]]]) -> li
     conditions = dict.fromkeys([*charts, *(t.condition for t in tables)])
     return [{"condition": c, "charts": charts.get(c, []), "tables": [t for t in tables if t.condition == c]}
             for c in conditions]  # fmt: skip
+
+
+def families(tables: list[Table]) -> dict[str, list[Table]]:
+    """The tables of the families that only plugins know, by family."""
+    found: dict[str, list[Table]] = {}
+    for table in tables:
+        if table.kind not in (*OTHERS, *FAMILIES):
+            found.setdefault(table.kind, []).append(table)
+    return found
 
 
 def thousands(n: Any) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 from bench.errors import UsageError
 
-from .tables import Cell, Column, Row, Table, rank, split
+from .tables import DERIVED, Cell, Column, Row, Table, rank, split
 
 LISTS = ("methods", "metrics", "conditions", "tables")
 CHOICES: dict[str, tuple[Any, ...]] = {"fit": ("none", "resize", "split"), "columns": (1, 2), "interval": (True, False)}
@@ -108,7 +108,7 @@ def _arranged(table: Table, layout: dict[str, Any]) -> Table:
     if patterns and table.kind != "degradations":
         rows = sorted((r for r in rows if _place(_names(r), patterns) >= 0), key=lambda r: _place(_names(r), patterns))
     patterns = layout.get("metrics", [])
-    if patterns and table.kind in ("results", "ranks", "consistency", "smoothness"):
+    if patterns and table.kind not in ("degradations", "agreement", "cost"):
         places = {i: _place(_titles(table.columns[i]), patterns) for i in columns}
         columns = sorted((i for i in columns if places[i] >= 0), key=lambda i: places[i])
     names, digits = layout.get("names", {}), layout.get("decimals", {})
@@ -122,7 +122,7 @@ def _arranged(table: Table, layout: dict[str, Any]) -> Table:
     if table.kind != "cost" and (len(made) < len(table.rows) or digits):
         _ranked_again(table, done, columns)
     used = {c.note for r in made for c in r.cells}
-    if table.kind in ("results", "consistency", "smoothness", "degradations") and not used - {""}:
+    if table.kind not in DERIVED and not used - {""}:
         done.notes = []
     if layout.get("metrics"):
         done.absent = {title: why for title, why in table.absent.items() if title.rstrip(" ↑↓") in layout["metrics"]}
@@ -149,7 +149,7 @@ def _rounded(cell: Cell, column: Column, digits: dict[str, int], layout: dict[st
 
 def _ranked_again(old: Table, new: Table, columns: list[int]) -> None:
     """Best and second among the rows that are left, where the whole column had a best; what was unmarked stays so."""
-    if old.kind not in ("results", "consistency", "smoothness", "degradations"):
+    if old.kind in DERIVED:
         return
     for place, (index, column) in enumerate(zip(columns, new.columns, strict=True)):
         if not any(r.cells[index].rank for r in old.rows):

@@ -15,6 +15,8 @@ import numpy as np
 from bench.core.files import folder_name
 from bench.core.results import read_table
 
+from . import told
+
 COMPETITOR = ("run", "faces", "method", "variant", "degradation")  # the columns that tell a table's rows apart
 RECORD: dict[str, Any] = {
     "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},
@@ -104,6 +106,7 @@ def read_records(runs: list[Path]) -> list[dict[str, Any]]:
         record["run"] = name
         prints = [record["data"].get(what, {}).get("fingerprint") for what in ("hr", "lr")]
         record["faces"] = str(prints) if any(prints) else name
+    told.keep(records)
     return records
 
 

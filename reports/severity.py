@@ -41,7 +41,7 @@ def lines(
     values: dict[tuple[str, str, tuple[str, ...]], dict[str, dict[int, float]]] = {}  # part -> level -> value
     for row in rows:
         match = LEVEL.fullmatch(row["metric"])
-        if match and row["status"] == "ok" and family(row["metric"]) in FAMILIES[:2]:
+        if match and row["status"] == "ok" and family(row["metric"]) in FAMILIES:
             parts = values.setdefault((row["condition"], match["metric"], competitor(row)), {})
             parts.setdefault(match["part"] or "", {})[int(match["level"])] = float(row["value"])
     named = line_names(tables)
@@ -57,7 +57,7 @@ def lines(
 
 def line_names(tables: list[Table]) -> dict[tuple[str, ...], str]:
     """What legends and points call each row's key: its label, with run and degradation where those tell rows apart."""
-    rows = {r.key: r for t in tables if t.kind in ("results", "consistency", "smoothness") for r in t.rows}
+    rows = {r.key: r for t in tables if t.kind in ("results", *FAMILIES) for r in t.rows}
     short = {k: f"{r.label}, {r.run}" if r.run else r.label for k, r in rows.items()}
     trained: dict[str, set[str]] = {}
     for key, row in rows.items():

@@ -8,9 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.plugins import facts
-
 from .rows import COMPETITOR, MODEL, RECORD, competitor, names, read
+from .told import facts
 
 __all__ = ["COMPETITOR", "MODEL", "RECORD", "build", "competitor", "names", "read"]  # of rows, for other formats
 
@@ -19,7 +18,12 @@ FLOOR = "floor"  # the part of a distance between sets that real faces reach, he
 REAL = "real faces, held out"
 SEED = re.compile(r",? seed \d+")  # what of a protocol may differ between values that compare
 HEADING = re.compile(r"\[([^]]*)\] ")  # what a protocol begins with: what a table's heading says of it
-FAMILIES = ("consistency", "smoothness", "cost")  # of metrics with tables of their own
+FAMILIES = (
+    "consistency",
+    "smoothness",
+)  # of metrics with tables of their own, whose curves are known; plugins add others
+OTHERS = ("results", "degradations", "ranks", "agreement", "cost")  # kinds of tables that are no family's
+DERIVED = ("ranks", "agreement", "cost")  # of them those that show no values of the results
 DETAIL = "level"  # parts of a value named so stay in results.csv
 
 
@@ -65,7 +69,8 @@ class Column:
         options, about = options.replace(",", ", "), facts("metrics", name)
         head, titles = about.get("title") or name, about.get("parts", {})
         own = titles.get(part) or part.replace("_", " ")
-        if self.kind in ("consistency", "smoothness"):
+        if self.kind not in OTHERS:
+            own = own or head
             prefix = about.get("prefix")
             head = f"{prefix}: {own}" if prefix else own
             head = f"{head} [{options}]" if options else head
@@ -184,13 +189,14 @@ def build(rows: list[dict[str, Any]]) -> list[Table]:
         tables += _tables(condition, inside, f"Tested on {condition}" if condition else "Measured", "results", unfit)
     for condition in conditions:
         inside = [r for r in methods if r["condition"] == condition and family(r["metric"])]
-        for kind in FAMILIES[:2]:
+        for kind in dict.fromkeys([*FAMILIES, *(family(r["metric"]) for r in inside)]):
             have = {competitor(r) for r in inside if family(r["metric"]) == kind and r["status"] == "ok"}
             mine = [
                 r for r in inside if family(r["metric"]) == kind and (kind == "consistency" or competitor(r) in have)
             ]
             if have:
-                tables += _tables(condition, mine, f"{kind.capitalize()} on {condition}", kind, unfit)
+                words = f"{kind.capitalize()} on {condition}" if condition else kind.capitalize()
+                tables += _tables(condition, mine, words, kind, unfit)
     domain = [{**r, "method": r["condition"], "degradation": ""} for r in rows if not r["method"]]
     if any(r["status"] == "ok" for r in domain):
         title = "How close each degradation's LR is to the real LR"
@@ -246,7 +252,9 @@ def whole(metric: str) -> tuple[str, str]:
 
 def family(metric: str) -> str:
     """The family whose tables show the metric in full; empty for the others."""
-    return str(facts("metrics", split(metric)[0]).get("table", ""))
+    name = split(metric)[0]
+    said = str(facts("metrics", name).get("table", "") or "")
+    return said if said not in OTHERS or said == name == "cost" else ""
 
 
 def headline(metric: str) -> bool:

@@ -15,13 +15,12 @@ from .contents import contents
 from .latex import head, legend, marks
 from .layout import arrange
 from .notice import notice
-from .tables import Cell, letter
+from .tables import DERIVED, Cell, letter
 
 
 def csv(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> list[Path]:
     """All tables in one file, a row for each method and condition."""
-    kinds = ("results", "consistency", "smoothness", "degradations")
-    tables = [t for t in arrange(contents(runs).tables, layout or {}) if t.kind in kinds]
+    tables = [t for t in arrange(contents(runs).tables, layout or {}) if t.kind not in DERIVED]
     metrics = list(dict.fromkeys(c.metric for t in tables for c in t.columns))
     lines: dict[tuple[str, ...], dict[str, str]] = {}
     for table in tables:

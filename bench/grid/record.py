@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -101,6 +102,7 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "degradations": [describe(facts, r) for r in facts.plan.trained if r.kind == "degradations"],
         "conditions": list(facts.plan.conditions),
         "metrics": [m.label for m in facts.plan.measures],
+        "metric_facts": metric_facts({m.label.partition("[")[0] for m in facts.plan.measures}),
         "failed": facts.failures,
         "pending": facts.pending,
         "unavailable": facts.unavailable,
@@ -108,6 +110,14 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "pictures": facts.pictures,
         "notes": [*plugins.catalogue().problems, *training_notes(facts), *facts.notes],
     }
+
+
+TITLES = ("title", "decimals", "direction", "table", "prefix", "parts", "part_decimals", "headlines", "guard", "paper")
+
+
+def metric_facts(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What metrics say of how they are shown, for reports that are made where their plugins are not loaded."""
+    return {name: {k: v for k, v in plugins.facts("metrics", name).items() if k in TITLES} for name in sorted(names)}
 
 
 def sealed(values: dict[str, Any], out: Path, written: list[Path]) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def test_a_run_writes_everything_that_the_contract_lists(run, tmp_path):
     assert (real.status == "unavailable").all() and real.reason.str.contains("ground truth").all()
     record = json.loads((out / "run.json").read_text())
     assert record["methods"][1]["training"]["steps"] == 40 and record["data"]["hr"]["train"] == 12
+    assert set(record["metric_facts"]) >= {"mae"}, "what a report needs to know where the plugin is not loaded"
 
 
 def test_a_second_run_computes_nothing_and_a_new_metric_only_itself(run, tmp_path):
