@@ -9,6 +9,8 @@ import bench
 from bench import weights
 from bench.kit.offline import standing_in
 
+from .mobilenet import SIDE, nima_tid2013
+
 
 class _Network(bench.Metric):
     """A network of pyiqa's; a subclass says which file and how it is built, empty and without a download."""
@@ -42,18 +44,38 @@ class _Network(bench.Metric):
 
 
 class Nima(_Network):
-    """Neural image assessment: the mean of a predicted distribution of scores (Talebi 2018)."""
+    """Neural image assessment: the mean of a predicted distribution of scores (Talebi 2018).
+
+    ``data=tid2013`` is the technical model of idealo's MobileNet, 1 to 10, which Aakerberg (2021) reports; the others are
+    pyiqa's Inception-ResNet-v2.
+    """
 
     libraries = ("pyiqa",)
     title = "NIMA"
-    pretrained = {"nima-ava": "data=ava", "nima-koniq": "data=koniq", "nima-spaq": "data=spaq"}
+    pretrained = {
+        "nima-ava": "data=ava",
+        "nima-koniq": "data=koniq",
+        "nima-spaq": "data=spaq",
+        "nima-tid2013": "data=tid2013",
+    }
     paper = "Talebi, Milanfar: NIMA: Neural image assessment, TIP 2018"
     scores = {"ava": 10, "koniq": 1, "spaq": 1}
     how = "NIMA, Inception-ResNet-v2, short side to 299 px, centre crop"
 
     @dataclass(frozen=True)
     class Params:
-        data: Literal["ava", "koniq", "spaq"] = "ava"  # aesthetic (AVA, 1-10) or technical quality (KonIQ, SPAQ, 0-1)
+        data: Literal["ava", "koniq", "spaq", "tid2013"] = (
+            "ava"  # aesthetic (AVA, 1-10) or technical quality, see above
+        )
+
+    def protocol(self, outputs: bench.Outputs) -> str:
+        if self.params.data != "tid2013":
+            return super().protocol(outputs)
+        file = f"nima-tid2013 (sha256 {weights.file_hash('nima-tid2013')})"
+        return f"NIMA, MobileNet of idealo on TID2013, 1-10, the whole crop to {SIDE} px by nearest neighbours, {file}"
+
+    def load(self) -> torch.nn.Module:
+        return nima_tid2013(weights.path("nima-tid2013")) if self.params.data == "tid2013" else super().load()
 
     def empty(self, outputs: int) -> torch.nn.Module:
         from pyiqa.archs import nima_arch

@@ -112,7 +112,7 @@ ALL = (
     Reproduction(
         "aakerberg-table1", AAKERBERG, "table 1", "--hr: FFHQ, --lr: ChokePoint crops",
         "bicubic,edsr,esrgan,esrgan-jpeg-kernel[variant=realsr],esrgan-jpeg-kernel", "real",
-        "niqe,brisque,piqe,nrqm,pi,nima",
+        "niqe,brisque,piqe,nrqm,pi,nima[data=tid2013]",
         rows("NIQE BRISQUE PIQE NRQM PI NIMA MOR", ("MZSR", "7.36 50.09 77.63 3.75 6.81 3.97 -"),
              ("EDSR", "5.43 50.63 81.97 3.82 5.81 4.08 -"), ("ESRGAN", "3.75 19.35 19.20 7.08 3.34 4.34 4.72"),
              ("USRNet", "6.10 59.13 87.70 3.19 6.46 4.75 3.11"), ("RealSR", "3.50 17.20 9.11 5.45 4.00 4.93 3.39"),
@@ -134,7 +134,7 @@ ALL = (
     Reproduction(
         "aakerberg-figure6", AAKERBERG, "figure 6", "--hr: FFHQ, --lr: ChokePoint crops",
         "esrgan-jpeg-kernel[variant=realsr],esrgan-jpeg-kernel[variant=+jpeg],esrgan-jpeg-kernel[variant=+jpeg+lpips]",
-        "real", "nima",
+        "real", "nima[data=tid2013]",
     ),
 )  # fmt: skip
 

@@ -105,6 +105,7 @@ def asked_for(name: str, get: Callable[[Weights], Any] | None, backbones: bool, 
     import huggingface_hub.constants
     import huggingface_hub.file_download as hub
     import timm.models._builder as builder
+    import transformers.utils.hub
     from facexlib.utils import misc
     from pyiqa.archs import afineclip_model, clip_model
     from pyiqa.utils import download_util
@@ -139,6 +140,14 @@ def asked_for(name: str, get: Callable[[Weights], Any] | None, backbones: bool, 
         files.append(str(Path(str(found)).relative_to(weights.store())))
         return found
 
+    in_cache = transformers.utils.hub.try_to_load_from_cache
+
+    def from_cache(*given: Any, **options: Any) -> Any:
+        found = in_cache(*given, **options)
+        if isinstance(found, str):
+            files.append(str(Path(found).relative_to(weights.store())))
+        return found
+
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as cache:
         exchanges: list[tuple[Any, str, Any]] = [
             (torch.hub, "_hub_dir", cache), (torch.hub, "download_url_to_file", download),
@@ -146,7 +155,7 @@ def asked_for(name: str, get: Callable[[Weights], Any] | None, backbones: bool, 
             (misc, "ROOT_DIR", cache), (misc, "download_url_to_file", download),
             *((clips, "_download", lambda url, *_: str(file_at(url))) for clips in (clip_model, afineclip_model, clip.clip)),
             (huggingface_hub.constants, "HF_HUB_CACHE", str(weights.store() / HUB)),
-            (hub, "_hf_hub_download_to_cache_dir", from_hub),
+            (hub, "_hf_hub_download_to_cache_dir", from_hub), (transformers.utils.hub, "try_to_load_from_cache", from_cache),
         ]  # fmt: skip
         if not backbones:
             exchanges.append((builder, "load_pretrained", mark))

@@ -71,6 +71,11 @@ MANIFEST = (
     _pyiqa("nima-ava", "NIMA_InceptionV2_ava-b0c77c00.pth", "NIMA (Inception-ResNet-v2), AVA"),
     _pyiqa("nima-koniq", "NIMA_koniq-250367ae.pth", "NIMA (Inception-ResNet-v2), KonIQ-10k"),
     _pyiqa("nima-spaq", "NIMA-spaq-46a7fcb7.pth", "NIMA (Inception-ResNet-v2), SPAQ"),
+    Weights(
+        "nima-tid2013", "weights_mobilenet_technical_0.11.hdf5", "NIMA (MobileNet), TID2013",
+        "https://github.com/idealo/image-quality-assessment/raw/master/models/MobileNet/"
+        "weights_mobilenet_technical_0.11.hdf5", "", None, "Apache-2.0 (idealo)",
+    ),
     _pyiqa("niqe", "niqe_modelparameters.mat", "NIQE's statistics of natural patches"),
     _pyiqa("brisque", "brisque_svm_weights.pth", "BRISQUE's support vectors"),
     _pyiqa("nrqm", "NRQM_model.mat", "NRQM's (Ma's) regression forests"),

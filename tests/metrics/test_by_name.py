@@ -155,6 +155,35 @@ def test_statistics_of_a_file_are_pyiqas(store, tmp_path):
     agrees(by_name("niqe"), outputs(2, 96), one_by_one(theirs), rel=1e-6)
 
 
+def test_a_model_of_the_hub_comes_from_its_folder_in_the_store(bench, put, tmp_path):
+    """Hugging Face's layout, as `bench weights add` takes it: no network is asked, and what was read is in the key."""
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    small = CLIPVisionConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28,
+                             patch_size=14)  # fmt: skip
+    revision = "1" * 40
+    given = tmp_path / "models--some--clip"
+    made = CLIPVisionModel(small)
+    made.save_pretrained(given / "snapshots" / revision)
+    (given / "refs").mkdir()
+    (given / "refs" / "main").write_text(revision)
+
+    class Loaded(torch.nn.Module):
+        def __init__(self, **_):
+            super().__init__()
+            self.net = CLIPVisionModel.from_pretrained("some/clip")
+
+    with patch("pyiqa.models.inference_model.build_network", lambda _: Loaded()):
+        with pytest.raises(MissingWeights, match=r"some/clip.*bench weights fetch pyiqa:entropy.*models--some--clip"):
+            iqa.create("entropy")
+        assert bench("weights", "add", given)[0] == 0
+        loaded = iqa.create("entropy").net.net.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in made.state_dict().items())
+    files = iqa.files_of("entropy")
+    assert f"pyiqa:hub/models--some--clip/snapshots/{revision}/model.safetensors" in files
+    assert all(weights.file_hash(name) for name in files)
+
+
 def test_random_crops_are_the_seeds(put):
     """A network that draws crops gives the same face the same value, in any order."""
 

@@ -1,19 +1,23 @@
 """Quality without a reference, against pyiqa on the same files: networks and statistics with random content."""
 
+import itertools
 from pathlib import Path
 from unittest.mock import patch
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
 import torch
+from bench.metrics.mobilenet import nima_tid2013
 from bench.metrics.naturalness import Brisque, Niqe, Nrqm, Pi, Piqe
 from bench.metrics.noreference import Musiq, Nima, TopiqFace
+from PIL import Image
 from scored import agrees, outputs, with_params
 
 from bench.api.metric import Outputs
 from bench.core.image import resize
-from bench.errors import Unavailable
+from bench.errors import Unavailable, UsageError
 from bench.faces.procedural import portrait
 
 pytestmark = pytest.mark.usefixtures("no_network")
@@ -170,3 +174,79 @@ def test_niqe_with_its_own_parameters_is_that_of_the_paper(store):
             grey = np.round(np.tensordot([0.299, 0.587, 0.114], image / 255, 1) * gain + floor)
             expected = niqe_by_its_paper(grey, saved["mu_prisparam"].ravel(), saved["cov_prisparam"])
             assert value == pytest.approx(expected, rel=2e-3), color
+
+
+def keras_mobilenet(file, width=4):
+    """A file as Keras saves it: the layers of MobileNet at a small width, random, and NIMA's ten classes."""
+    rng, widths = np.random.default_rng(0), [width * w for w in (2, 4, 4, 8, 8, 16, 16, 16, 16, 16, 16, 32, 32)]
+    layers = {"conv1": {"kernel": (3, 3, 3, width)}, "conv1_bn": width}
+    for number, (narrow, wide) in enumerate(itertools.pairwise([width, *widths]), 1):
+        layers |= {f"conv_dw_{number}": {"depthwise_kernel": (3, 3, narrow, 1)}, f"conv_dw_{number}_bn": narrow,
+                   f"conv_pw_{number}": {"kernel": (1, 1, narrow, wide)}, f"conv_pw_{number}_bn": wide}  # fmt: skip
+    layers["dense_1"] = {"kernel": (widths[-1], 10), "bias": (10,)}
+    arrays = {}
+    for name, shapes in layers.items():
+        if isinstance(shapes, int):
+            given = {"gamma": rng.uniform(0.8, 1.2, shapes), "beta": rng.normal(0, 0.3, shapes),
+                     "moving_mean": rng.normal(0, 0.1, shapes), "moving_variance": rng.uniform(0.5, 1.5, shapes)}  # fmt: skip
+        else:
+            given = {
+                k: rng.normal(0, (2 / max(1, np.prod(s[:3]) if "depth" not in k else 9)) ** 0.5, s)
+                for k, s in shapes.items()
+            }
+        arrays[name] = {k: np.float32(v) for k, v in given.items()}
+    with h5py.File(file, "w") as saved:
+        for name, given in arrays.items():
+            for key, value in given.items():
+                saved[f"{name}/{name}/{key}:0"] = value
+        saved["dropout_1/empty"] = np.zeros(0)
+    return arrays
+
+
+def keras_forward(arrays, image):
+    """(3, H, W) uint8 -> the mean score, as Keras computes it: Pillow's nearest, x / 127.5 - 1, TensorFlow's padding."""
+    small = Image.fromarray(image.transpose(1, 2, 0)).resize((224, 224), Image.Resampling.NEAREST)
+    x = torch.from_numpy(np.float32(small)).permute(2, 0, 1)[None] / 127.5 - 1
+
+    def norm(name, x):
+        a = {k: torch.from_numpy(v).view(1, -1, 1, 1) for k, v in arrays[name].items()}
+        return ((x - a["moving_mean"]) / (a["moving_variance"] + 1e-3).sqrt() * a["gamma"] + a["beta"]).clamp(0, 6)
+
+    def conv(x, kernel, stride, groups=1):
+        size = x.shape[-1]
+        total = max((-(-size // stride) - 1) * stride + kernel.shape[-1] - size, 0)  # TensorFlow's SAME
+        before, after = total // 2, total - total // 2
+        return torch.nn.functional.conv2d(
+            torch.nn.functional.pad(x, (before, after) * 2), kernel, stride=stride, groups=groups
+        )
+
+    x = norm("conv1_bn", conv(x, torch.from_numpy(arrays["conv1"]["kernel"].transpose(3, 2, 0, 1).copy()), 2))
+    for number in range(1, 14):
+        kernel = torch.from_numpy(arrays[f"conv_dw_{number}"]["depthwise_kernel"].transpose(2, 3, 0, 1).copy())
+        stride = 2 if number in (2, 4, 6, 12) else 1
+        x = norm(f"conv_dw_{number}_bn", conv(x, kernel, stride, len(kernel)))
+        kernel = torch.from_numpy(arrays[f"conv_pw_{number}"]["kernel"].transpose(3, 2, 0, 1).copy())
+        x = norm(f"conv_pw_{number}_bn", conv(x, kernel, 1))
+    logits = x.mean((2, 3)).numpy()[0] @ arrays["dense_1"]["kernel"] + arrays["dense_1"]["bias"]
+    shares = np.exp(logits - logits.max())
+    return float((shares / shares.sum()) @ np.arange(1, 11))
+
+
+def test_nima_on_tid2013_is_keras_mobilenet(store, tmp_path):
+    file = tmp_path / "weights_mobilenet_technical_0.11.hdf5"
+    arrays = keras_mobilenet(file)
+    store("nima-tid2013", file)
+    given, metric = outputs(3, 96), with_params(Nima, data="tid2013")
+    score = metric.score(given)
+    assert score.per_image == pytest.approx([keras_forward(arrays, image) for image in given.sr], rel=1e-4)
+    assert (
+        np.ptp(score.per_image) > 1e-4 and "TID2013" in metric.protocol(given) and "AVA" not in metric.protocol(given)
+    )
+    assert metric.required_weights() == ("nima-tid2013",)
+    for content in (b"no file of Keras", None):
+        if content:
+            file.write_bytes(content)
+        else:
+            h5py.File(file, "w").close()
+        with pytest.raises(UsageError, match=r"Keras' weights|MobileNet"):
+            nima_tid2013(file)
