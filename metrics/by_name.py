@@ -56,13 +56,29 @@ class Pyiqa(bench.Metric):
         name = self.params.metric
         model = outputs.keep(("pyiqa", name), lambda: iqa.create(name, outputs.device))
 
+        refused: list[str] = []
+
         def measure(*images: Tensor) -> Tensor:
             with iqa.no_network(), torch.random.fork_rng(enabled=True):
                 torch.manual_seed(outputs.seed)
-                found = model(*images)
+                try:
+                    found = model(*images)
+                except torch.OutOfMemoryError:
+                    raise
+                except (
+                    AssertionError,
+                    RuntimeError,
+                    ValueError,
+                    IndexError,
+                ) as error:  # too small, or nothing is in it
+                    refused.append(str(error).strip().partition("\n")[0])
+                    return images[0].new_full((1,), float("nan"))
             if not isinstance(found, Tensor) or found.numel() != 1:
                 raise bench.Unavailable(f"pyiqa's {name} gives no single value for a face")
             return found.flatten()
 
         pair = [outputs.hr] if self.needs and outputs.hr is not None else []
-        return bench.per_face(measure, outputs.sr, *pair, size=1, device=outputs.device)
+        try:
+            return bench.per_face(measure, outputs.sr, *pair, size=1, device=outputs.device)
+        except bench.Unavailable as error:
+            raise bench.Unavailable(f"{error} ({refused[0]})" if refused and refused[0] else str(error)) from None

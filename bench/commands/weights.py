@@ -144,13 +144,14 @@ def _verify(names: list[str]) -> int:
 def _table(found: list[dict[str, Any]]) -> str:
     here = sum(row["present"] for row in found)
     lines = [f"{store()} (BENCH_WEIGHTS moves it): {here} of {len(found)} files are here (*)"]
-    lines.append(f"  {'name':<14} {'file of':<41} {'size':>7}  {'SHA-256':<12}  licence")
+    width = max(len(row["name"]) for row in found)
+    lines.append(f"  {'name':<{width}} {'file of':<41} {'size':>7}  {'SHA-256':<12}  licence")
     for row in found:
         size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
         digits = len(row["sha256"])
         known = "whole hash" if digits == 64 else f"{digits} digits" if digits else "at first use"
         lines.append(
-            f"{'*' if row['present'] else ' '} {row['name']:<14} {row['purpose']:<41} {size:>7}  {known:<12}  "
+            f"{'*' if row['present'] else ' '} {row['name']:<{width}} {row['purpose']:<41} {size:>7}  {known:<12}  "
             f"{row['licence']:<26}  opens {', '.join(row['opens'])}"
         )
     lines.append("  pyiqa:NAME     the files of any of pyiqa's metrics, such as pyiqa:maniqa, for pyiqa[metric=NAME]")

@@ -15,7 +15,7 @@ from scored import agrees, outputs, tensors, with_params
 
 from bench import weights
 from bench.core.image import write_image
-from bench.errors import MissingWeights
+from bench.errors import MissingWeights, Unavailable
 from bench.kit import iqa
 
 
@@ -152,7 +152,12 @@ def test_statistics_of_a_file_are_pyiqas(store, tmp_path):
     scipy.io.savemat(file, {"mu_prisparam": rng.random((1, 36)), "cov_prisparam": root @ root.T})
     store("statistics", file)
     theirs = NIQE(test_y_channel=True, pretrained_model_path=str(file))
-    agrees(by_name("niqe"), outputs(2, 96), one_by_one(theirs), rel=1e-6)
+    agrees(by_name("niqe"), given := outputs(2, 96), one_by_one(theirs), rel=1e-6)
+    small = outputs(1, 48)
+    with pytest.raises(Unavailable, match="no face can be measured"):
+        by_name("niqe").score(small)
+    given.sr, given.names = given.sr + small.sr, ["a", "b", "c"]
+    assert np.isfinite(by_name("niqe").score(given).per_image).tolist() == [True, True, False]
 
 
 def test_a_model_of_the_hub_comes_from_its_folder_in_the_store(bench, put, tmp_path):
