@@ -40,5 +40,13 @@ def bench_methods():
             f"{__name__}.wavelet_srnet:WaveletSRNet",
             "Haar wavelet packet coefficients of the HR face, predicted (Huang 2017)",
         ),
-        "pretrained": (f"{__name__}.pretrained:Pretrained", "any checkpoint that spandrel loads: weights=FILE"),
+        "pretrained": (
+            f"{__name__}.pretrained:Pretrained",
+            "a checkpoint that spandrel loads, or one with its builder=FILE.py:NAME: weights=FILE",
+        ),
+        "onnx": (f"{__name__}.files:Onnx", "an ONNX graph, by onnxruntime: weights=FILE"),
+        "torchscript": (
+            f"{__name__}.files:TorchScript",
+            "a network that torch.jit.save wrote, which is code: weights=FILE",
+        ),
     }

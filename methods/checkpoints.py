@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def read(path: Path) -> dict[str, Any]:
     return state
 
 
+def unwrapped(state: dict[str, Any]) -> dict[str, Any]:
+    """The named tensors inside what training programs save."""
+    for wrapper in ("params_ema", "params", "state_dict", "model"):
+        state = state[wrapper] if isinstance(state.get(wrapper), dict) else state
+    return state
+
+
 def recognise(path: Path) -> Any:
     """spandrel's descriptor of the model in a file: the network with its weights, scale, channels and size needs.
 
@@ -40,11 +48,18 @@ def recognise(path: Path) -> Any:
     """
     from spandrel import ModelLoader, UnsupportedModelError, canonicalize_state_dict
 
+    with suppress(ImportError):
+        import spandrel_extra_arches  # an extra of this package, since its licences are others
+
+        spandrel_extra_arches.install(ignore_duplicates=True)
     state = read(path)
     try:
         return ModelLoader().load_from_state_dict(canonicalize_state_dict(state))
     except UnsupportedModelError:
-        raise UsageError(f"{path}: of no architecture that spandrel knows") from None
+        raise UsageError(
+            f"{path}: of no architecture that spandrel knows; builder=FILE.py:NAME makes another, and the extra "
+            "`extra-arches` knows more (CodeFormer, SRFormer, Restormer)"
+        ) from None
     except Exception as error:
         raise UsageError(f"{path}: spandrel cannot load it ({_line(error)})") from None
 
@@ -81,9 +96,7 @@ def in_order(path: Path, net: nn.Module, enlarging: tuple[str, ...] = ("up", "la
     have to agree. Shifts by the data set's mean, which are no weights, are left out. From a network of another scale come
     all weights but those of the children ``enlarging`` (Lim 2017, section 4.2). Raises UsageError where shapes differ.
     """
-    state = read(path)
-    for wrapper in ("params_ema", "params", "state_dict", "model"):
-        state = state[wrapper] if isinstance(state.get(wrapper), dict) else state
+    state = unwrapped(read(path))
     theirs = [
         v for k, v in state.items() if isinstance(v, Tensor) and not re.search(r"(^|\.)(sub_mean|add_mean|mean$)", k)
     ]

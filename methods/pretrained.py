@@ -6,21 +6,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 import bench
 from bench.core.hashing import version
-from bench.core.image import resize
 from bench.errors import UsageError
 from bench.kit.blocks import to_signed, to_unit
 from bench.kit.tile import tiled
 
+from .builders import built, code_of
 from .checkpoints import content_hash, recognise
+from .conventions import FACE_SCALES, PROBE, Range, at_size, scale_of, spoken
 
 FACE = 512  # px: the side of the aligned faces that GFPGAN and RestoreFormer restore (FFHQ)
-FACE_SCALES = (4, 2, 8)  # what they serve for here, whose own scale is 1
 GRID = 16  # px: windows of SwinIR, HAT, DAT and the like are 8 or 16 px; tiles begin where windows do
 
 
@@ -29,8 +27,10 @@ class Pretrained(bench.Method):
 
     Architecture, scale and needs of size are read from the file, without running any code in it; images are padded to
     what the network needs and cropped again, large ones go in tiles. Restorers of faces that keep the size (GFPGAN,
-    RestoreFormer) get the LR upsampled (bicubic) to 512 px, and their output is shrunk to the run's scale, as their
-    authors' programs do. Not for grayscale, inpainting, or other restoration at scale 1.
+    RestoreFormer, CodeFormer) get the LR upsampled (bicubic) to 512 px, and their output is shrunk to the run's scale, as their
+    authors' programs do. Not for grayscale, inpainting, or other restoration at scale 1. Architectures of
+    spandrel_extra_arches load where that is installed; their licences (CodeFormer: S-Lab 1.0, not for commercial use) are the
+    user's to keep. ``builder=net.py:Net`` makes a network that spandrel does not know, and gets the file's state dict.
     """
 
     libraries = ("spandrel",)
@@ -41,47 +41,60 @@ class Pretrained(bench.Method):
         weights: str = ""  # path of the checkpoint, .pth, .pt, .ckpt or .safetensors
         tile: int = 256  # LR pixels: longer sides are restored in tiles ...
         overlap: int = 32  # ... that see so many pixels of their neighbours
+        fidelity: float = 0.5  # CodeFormer's w: 0 for quality, 1 for likeness to the input
+        builder: str = ""  # FILE.py:NAME of what makes the network, where spandrel does not know it; FILE is run
+        arguments: tuple[str, ...] = ()  # of the builder, KEY=VALUE joined by +
+        range: Range = "0..1"  # of the images of a built network, in and out
+        bgr: bool = False  # whether a built network takes and gives BGR
+        size: int = 0  # the one side that a built network takes, px; 0: any, and 512 where it keeps the size
 
     @classmethod
     def scales_for(cls, params: Any) -> tuple[int, ...]:
         if not params.weights:
             return cls.scales
+        if params.builder:
+            scale = _built_scale(params, *_identity(params.weights), *_identity(params.builder.rpartition(":")[0]))
+            return FACE_SCALES if scale == 1 or params.size else (scale,)
         scale = _scale(*_identity(params.weights))
         return (scale,) if scale > 1 else FACE_SCALES
 
     @classmethod
     def fingerprint(cls, params: Any, scale: int) -> str:
-        return f"{content_hash(Path(_given(params.weights)))}, spandrel {version('spandrel')}"
+        made = code_of(params.builder) if params.builder else f"spandrel {version('spandrel')}"
+        return f"{content_hash(Path(_given(params.weights)))}, {made}"
 
     def build(self) -> None:
+        self.built = bool(self.params.builder)
+        if self.built:
+            self.net = built(self.params)
+            call = spoken(self.net, self.params.range, self.params.bgr)
+            self.own_scale = scale_of(call, self.params.weights, self.params.size or PROBE)
+            return
         found = model_in(Path(_given(self.params.weights)))
         if found.scale not in (1, self.scale):
             raise UsageError(f"{self.params.weights}: a x{found.scale} model, not x{self.scale}")
         self.found, self.net = found, found.model  # the descriptor is no module; its network is
 
     def infer(self, lr: Tensor) -> Tensor:
-        from spandrel import ModelTiling
-
+        p = self.params
+        if self.built:
+            call = spoken(self.net, p.range, p.bgr)
+            if p.size or self.own_scale == 1:
+                return at_size(call, lr, p.size or FACE, self.scale)
+            return tiled(call, lr, self.scale, p.tile, p.overlap)
         if self.found.scale == 1:
-            return self.restore_faces(lr)
-        if self.found.tiling == ModelTiling.INTERNAL:
+            return at_size(self.restore_face, lr, FACE, self.scale)
+        if self.found.tiling.name == "INTERNAL":
             return self.found(lr)
-        p, multiple = self.params, math.lcm(GRID, self.found.size_requirements.multiple_of)
+        multiple = math.lcm(GRID, self.found.size_requirements.multiple_of)
         return tiled(self.found, lr, self.scale, p.tile, p.overlap, multiple)
-
-    def restore_faces(self, lr: Tensor) -> Tensor:
-        """A face at a time: LR padded to a square by its edge, to 512 px, restored, to the run's scale, cropped."""
-        height, width = lr.shape[-2:]
-        side = max(height, width)
-        square = F.pad(lr, (0, side - width, 0, side - height), mode="replicate")
-        large = resize(square, FACE).clamp(0, 1)
-        restored = torch.cat([self.restore_face(face) for face in large.split(1)])
-        return resize(restored, side * self.scale).clamp(0, 1)[..., : height * self.scale, : width * self.scale]
 
     def restore_face(self, face: Tensor) -> Tensor:
         """(1, 3, 512, 512) -> the same."""
         if self.found.architecture.id == "GFPGAN":  # its range is [-1, 1] and its noise random unless told otherwise
             return to_unit(self.net(to_signed(face), randomize_noise=False, return_rgb=False)[0])
+        if self.found.architecture.id == "CodeFormer":  # as its authors' inference has it
+            return to_unit(self.net(to_signed(face), weight=self.params.fidelity)[0])
         return self.found(face)
 
 
@@ -114,3 +127,8 @@ def _identity(weights: str) -> tuple[Path, int]:
 @lru_cache(maxsize=16)
 def _scale(path: Path, changed: int) -> int:
     return model_in(path).scale
+
+
+@lru_cache(maxsize=16)
+def _built_scale(params: Any, *identity: Any) -> int:
+    return scale_of(spoken(built(params), params.range, params.bgr), params.weights, params.size or PROBE)
