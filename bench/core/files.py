@@ -50,6 +50,21 @@ def alive(pid: int) -> bool:
     return True
 
 
+def gone(path: Path) -> None:
+    """Remove whatever lies at ``path``: a file, a link, a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def clear(root: Path, folder: Path) -> None:
+    """Remove what is no folder on the way from ``root``, which is bench's own, to ``folder``."""
+    for place in (*reversed(folder.relative_to(root).parents), folder.relative_to(root)):
+        if (root / place).exists() and not (root / place).is_dir():
+            gone(root / place)
+
+
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Call ``write`` with a temporary name beside ``path``, then rename. Raises StoreError, naming the place."""
     temporary = part_of(path)

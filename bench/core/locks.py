@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ def held(path: Path, what: str = "", *, quiet: bool = False) -> Iterator[None]:
     """Hold the lock at ``path``; where another process has it, say what is waited for and wait."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)  # which no process holds
         lock = _lease(path, 0)
         try:
             lock.acquire()

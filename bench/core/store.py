@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.files import alive, left_behind, write_json
+from bench.core.files import alive, clear, gone, left_behind, write_json
 from bench.core.hashing import content_hash, key_of
 from bench.core.locks import held, taken
 from bench.errors import StoreError
@@ -116,6 +116,7 @@ class Store:
             content = {name: [(temporary / name).stat().st_size, content_hash(temporary / name)] for name in names}
             body = {"kind": kind, "key": key, "made": time.time(), "files": content, "about": about or {}}
             write_json(temporary / MANIFEST, {**body, "seal": key_of(body)})
+            clear(self.root, home)
             home.mkdir(parents=True, exist_ok=True)
             final = home / str(max(self._numbers(kind, key), default=-1) + 1)
             try:
@@ -136,10 +137,13 @@ class Store:
 
     def create(self) -> None:
         """Make the store's folder, marked as a cache that backups and git leave out."""
+        for name in OWN:
+            clear(self.root, self.root / name)
         if not (self.root / "CACHEDIR.TAG").is_file():
             self.root.mkdir(parents=True, exist_ok=True)
-            (self.root / ".gitignore").write_text("*\n")
-            (self.root / "CACHEDIR.TAG").write_text(TAG)
+            for name, text in ((".gitignore", "*\n"), ("CACHEDIR.TAG", TAG)):
+                gone(self.root / name)
+                (self.root / name).write_text(text)
 
     def drop(self, kind: str, key: str) -> None:
         self.used.discard((kind, key))
@@ -154,7 +158,7 @@ class Store:
             os.rename(folder, aside)
             with contextlib.suppress(OSError):
                 folder.parent.rmdir()
-        shutil.rmtree(aside, ignore_errors=True)
+        gone(aside)
 
     @contextmanager
     def lock(self, name: str, what: str = "") -> Iterator[None]:
@@ -194,8 +198,8 @@ class Store:
                     shutil.rmtree(folder.path, ignore_errors=True)
         with contextlib.suppress(OSError):
             for file in os.scandir(self.root / "partial"):
-                if left_behind(file.name):
-                    os.unlink(file.path)
+                if left_behind(file.name) or (file.name != "metrics" and file.is_dir()):
+                    gone(Path(file.path))
 
     def entries(self) -> Iterator[Entry]:
         """Every entry on disk."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.core.files import copy, folder_name, left_behind, write_atomically, write_json
+from bench.core.files import clear, copy, folder_name, gone, left_behind, write_atomically, write_json
 from bench.core.hashing import content_hash
 from bench.core.image import write_image
 from bench.core.pictures import LISTING, digest, listing, signature, unchanged
@@ -29,7 +28,7 @@ def show_faces(faces: FaceSet, target: Path, root: Path) -> str:
     same = known.get("of") == faces.fingerprint
     kept: dict[str, Any] = {}
     for file in sorted(set(found) - set(names) - {LISTING}):
-        _remove(target / file)
+        gone(target / file)
     images: list[np.ndarray] = []
     for file, index in names.items():
         entry = known["files"].get(file)
@@ -37,6 +36,8 @@ def show_faces(faces: FaceSet, target: Path, root: Path) -> str:
             kept[file] = [*found[file], entry[-1]]
             continue
         images = images or faces.images()
+        if file in found and not found[file]:
+            gone(target / file)  # a link or a folder
         write_atomically(target / file, partial(_write, images[index]))
         kept[file] = _entry(target / file)
     return _list(target, {"of": faces.fingerprint, "files": kept}, known)
@@ -66,8 +67,10 @@ def show_files(source: Path, target: Path, root: Path) -> str:
         return ""
     own_folder(target, root)
     for other in set(os.listdir(target)) - {f.name for f in files} - {LISTING}:
-        _remove(target / other)
+        gone(target / other)
     for file in files:
+        if (target / file.name).is_dir():
+            gone(target / file.name)
         copy(file, target / file.name)
     return _list(target, {"of": "", "files": {f.name: _entry(target / f.name) for f in files}}, listing(target))
 
@@ -77,7 +80,7 @@ def leave_only(shown: dict[str, str], root: Path) -> None:
     for home in ("images", "figures"):
         for place, folders, files in os.walk(root / home, topdown=False):
             if LISTING in files and Path(place).relative_to(root).as_posix() not in shown:
-                _remove(Path(place))
+                gone(Path(place))
             elif not files and folders:
                 with contextlib.suppress(OSError):
                     os.rmdir(place)  # where all below it went
@@ -93,13 +96,6 @@ def own_folder(target: Path, root: Path) -> None:
         place.mkdir(exist_ok=True)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _found(folder: Path) -> dict[str, list[int]]:
     """The files of a folder with what tells a changed one; links count as changed."""
     found = {}
@@ -108,8 +104,19 @@ def _found(folder: Path) -> dict[str, list[int]]:
     return found
 
 
+OURS = ("run.json", "results.parquet", "results.csv", "report.html", "status.json", "log/depends.json", "log/errors.txt",
+        "tables/*.tex", "tables/*.bib", "checkpoints/*.pt", "added/rows.json",
+        f"images/**/{LISTING}", f"figures/**/{LISTING}")  # fmt: skip
+
+
 def sweep(root: Path) -> None:
-    """Remove what killed processes left behind in a run's folder."""
+    """Remove what killed processes left behind in a run's folder, and folders where files of its own belong."""
+    for name in ("log", "tables", "images", "figures", "checkpoints", "added"):
+        clear(root, root / name)
+    for pattern in OURS:
+        for place in list(root.glob(pattern)):
+            if place.is_dir():
+                gone(place)
     for folder, _, names in os.walk(root):
         for name in names:
             if name.startswith(".") and left_behind(name):

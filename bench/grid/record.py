@@ -134,6 +134,7 @@ def up_to_date(file: Path, key: str) -> bool:
         seal = found.pop("seal")
         files = {file.parent / name: digest for name, digest in found["files"].items()}
         whole = seal == key_of(found) and found["key"] == key
+        whole = whole and {*(file.parent / "tables").glob("*.tex")} <= files.keys()
         return bool(whole and all(f.is_file() and content_hash(f) == digest for f, digest in files.items()))
     except (OSError, ValueError, KeyError, AttributeError, RecursionError):
         return False

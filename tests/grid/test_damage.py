@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FIRST, _, LAST = os.environ.get("BENCH_TRIALS", "0-20").rpartition("-")  # docs/reliability.md says what more of them found
+FIRST, _, LAST = os.environ.get("BENCH_TRIALS", "0-20").rpartition(
+    "-"
+)  # docs/reliability.md says what more of them found
 TRIALS = range(int(FIRST or 0), int(LAST))
 KILLS = int(os.environ.get("BENCH_KILLS", "3"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "1"))
@@ -83,7 +85,32 @@ def link(file: Path, rng: random.Random) -> None:
     file.symlink_to(other)
 
 
-FAULTS = (flip, truncate, delete, edit, replace, swap, link)
+def nest(file: Path, rng: random.Random) -> None:
+    """A folder in the place of a file."""
+    file.unlink()
+    (file / "inside").mkdir(parents=True)
+
+
+def flatten(file: Path, rng: random.Random) -> None:
+    """A file in the place of the folder around it."""
+    if (file.parent / "run.json").exists() or file.parent.name == ".bench":
+        return delete(file, rng)
+    shutil.rmtree(file.parent)
+    file.parent.write_bytes(b"no folder")
+
+
+def add(file: Path, rng: random.Random) -> None:
+    """Another file, and another folder, beside it."""
+    file.with_name(f"odd-file{file.suffix}").write_bytes(file.read_bytes())
+    (file.parent / "odd-folder").mkdir(exist_ok=True)
+
+
+def garble(file: Path, rng: random.Random) -> None:
+    """Something else that can be read: JSON of another shape, or bytes that are no text."""
+    file.write_bytes(rng.choice([b"[]", b"{}", b"null", b"[" * 3000, b"\xff\xfe\x00", b""]))
+
+
+FAULTS = (flip, truncate, delete, edit, replace, swap, link, nest, flatten, add, garble)
 
 
 @pytest.fixture
