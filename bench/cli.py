@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import shlex
 import sys
@@ -326,6 +327,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2 with one line for what the user can mend)."""
     arguments = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that are no text, terminals that cannot show them
     if "_ARGCOMPLETE" in os.environ:  # a shell asks
         import_module("bench.commands.completion").complete(parser())
     try:

@@ -1,10 +1,18 @@
 """The errors a user meets: one line that says what, where, and what to do next; ``code`` is the exit code it means."""
 
 
+def printable(text: str) -> str:
+    """In one line, as any terminal shows it: control characters and bytes that are no text are written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class BenchError(Exception):
-    """Base of every error whose message is meant for the user, without a traceback."""
+    """Base of every error whose message is meant for the user, without a traceback and in one line."""
 
     code = 2
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(printable(one) if isinstance(one, str) else one for one in said))
 
 
 class UsageError(BenchError):

@@ -1,5 +1,6 @@
 """One image reader, one resize, one writer."""
 
+import os
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -14,18 +15,15 @@ from bench.errors import UnreadableImage
 
 # Faces are read-only, so that no plugin changes them for the others; torch warns of tensors on them that nobody writes to.
 warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # of damaged and large files, which are named in a line below
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")  # no other decoder of Pillow is asked
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+# What is named where it is left out: images that are not read.
 UNREAD = {
-    ".avif",
-    ".heic",
-    ".heif",
-    ".gif",
-    ".jxl",
-    ".jp2",
-    ".tga",
-    ".dng",
-}  # images that are named where they are left out
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+    ".avif", ".heic", ".heif", ".gif", ".jxl", ".jp2", ".tga", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr", ".psd", ".svg",
+}  # fmt: skip
+ORIENTATION, TURNED = 0x0112, 5  # the EXIF tag, and from where on sides are exchanged
+MOST = 2**28 // 3  # pixels that an image may have, as Pillow advises
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -36,7 +34,11 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises UnreadableImage, naming the file and what is wrong with it.
     """
     try:
+        if not os.path.isfile(path):  # a pipe would be waited for
+            raise ValueError("not a file" if os.path.exists(path) else "no such file")
         with Image.open(path, formats=FORMATS) as file:
+            if file.width * file.height > MOST:
+                raise Image.DecompressionBombError
             file.load()
             deep = file.mode == "I" and file.format not in ("PNG", "PPM")
             image: Image.Image = ImageOps.exif_transpose(file)
@@ -55,9 +57,23 @@ def read_image(path: str | Path) -> np.ndarray:
             array = np.array(image.convert("RGB"))
     except UnidentifiedImageError:
         raise UnreadableImage(f"{path}: not an image") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(f"{path}: cannot be read ({error})") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImage(f"{path}: has more than {MOST:,} pixels") from None
+    except Exception as error:  # decoders raise whatever comes of a damaged file
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+        raise UnreadableImage(f"{path}: cannot be read ({reason})") from None
     return array.transpose(2, 0, 1)
+
+
+def image_shape(path: str | Path) -> tuple[int, ...]:
+    """(3, H, W) of what ``read_image`` gives, from the file's head where that says it. Raises as ``read_image``."""
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            if file.height == file.width or file.getexif().get(ORIENTATION, 1) < TURNED:
+                return 3, file.height, file.width
+    except Exception:
+        pass  # reading says what is wrong
+    return read_image(path).shape
 
 
 def write_image(path: str | Path, image: np.ndarray | Tensor, form: str | None = None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.core.image import read_image
 from bench.core.progress import Progress
-from bench.errors import UnreadableImage, UsageError
+from bench.errors import UnreadableImage, UsageError, printable
 
 AHEAD = 64  # files that threads decode before they are asked for,
 FLIGHT = 128 << 20  # or fewer, so that their images are no more bytes than this
@@ -34,7 +34,7 @@ def usable(
             problem = str(image) if isinstance(image, UnreadableImage) else ""
             if isinstance(image, np.ndarray) and min(image.shape[1:]) < least:
                 height, width = image.shape[1:]
-                problem = f"{file}: {width}x{height} px is smaller than the {least} px that are needed"
+                problem = printable(f"{file}: {width}x{height} px is smaller than the {least} px that are needed")
             if problem and strict:
                 raise UsageError(f"{problem} (--strict)")
             if isinstance(image, np.ndarray) and not problem:

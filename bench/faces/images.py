@@ -9,9 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from bench.core.image import read_image
+from bench.core.image import image_shape, read_image
 from bench.errors import UnreadableImage, UsageError
 from bench.faces.faceset import FaceSet
 
@@ -55,10 +54,9 @@ class ImageFiles(Sequence[np.ndarray]):
         """An image's shape, from its file's head."""
         if index not in self.sizes:
             try:
-                with Image.open(self.files[index]) as file:
-                    self.sizes[index] = (3, file.height, file.width)
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-                self.sizes[index] = self[index].shape  # which says what is wrong
+                self.sizes[index] = image_shape(self.files[index])
+            except UnreadableImage as error:
+                raise UsageError(str(error)) from None
         return self.sizes[index]
 
     def _read(self, index: int) -> np.ndarray:

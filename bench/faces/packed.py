@@ -20,7 +20,7 @@ import torch
 from safetensors import safe_open
 
 from bench.core.files import part_of, write_atomically
-from bench.errors import UsageError
+from bench.errors import UsageError, printable
 from bench.faces.faceset import FaceSet
 
 Size = tuple[int, int]
@@ -101,7 +101,8 @@ def _head(places: Mapping[str, Mapping[Size, list[tuple[str, int]]]], about: Map
             end += len(faces) * 3 * height * width
             tensors[key] = {"dtype": "U8", "shape": [len(faces), 3, height, width], "data_offsets": [begin, end]}
             names[key] = [name for name, _ in faces]
-    text = json.dumps({"__metadata__": {**about, "names": json.dumps(names)}, **tensors}).encode()
+    said = {key: printable(value) for key, value in about.items()}
+    text = json.dumps({"__metadata__": {**said, "names": json.dumps(names)}, **tensors}).encode()
     text = text.ljust(room - 8 if room else -(-len(text) // 8) * 8)
     return len(text).to_bytes(8, "little") + text
 

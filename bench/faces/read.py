@@ -21,7 +21,7 @@ from bench.core.files import write_json
 from bench.core.hashing import key_of
 from bench.core.image import SUFFIXES, UNREAD
 from bench.core.store import Store
-from bench.errors import UsageError
+from bench.errors import UsageError, printable
 from bench.faces.decode import usable
 from bench.faces.embedded import embedded
 from bench.faces.faceset import Data, FaceSet
@@ -29,6 +29,7 @@ from bench.faces.packed import pack, unpack, write
 
 PACKED, ABOUT = "faces.safetensors", "faces.json"  # the files of an entry of the store
 READER = 3  # raise it with any change in what is read from a file, or how it is called
+HEADS = ("path", "file", "filename", "image", "image_path", "img_path", "file_path", "filepath", "file_name")
 TEST_SHARE = 0.15  # of a folder that has no train/ and test/
 
 
@@ -91,8 +92,8 @@ def _read(
         if out:
             pack(out / own, *sets)
         return sets
-    splits = list_files(path, what)
-    left = left_out(path)
+    left: list[str] = []
+    splits = list_files(path, what, left)
     if left and strict:
         raise UsageError(f"{left[0]} (--strict)")
     make = partial(_pack, splits, source, what, multiple, least, strict)
@@ -167,46 +168,67 @@ def _signature(file: Path) -> tuple[int, ...]:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def list_files(path: Path, what: str) -> tuple[list[Path], list[Path]]:
-    """Train and test files of a folder, a folder with train/ and test/, or CSV lists."""
+def list_files(path: Path, what: str, left: list[str] | None = None) -> tuple[list[Path], list[Path]]:
+    """Train and test files of a folder, a folder with train/ and test/, or CSV lists. ``left``: gets what is left out."""
     if path.is_file():
         if path.suffix.lower() != ".csv":
             raise UsageError(f"{path}: a folder, a .csv list or a packed .safetensors file is expected")
         other = path.with_name(path.name.replace("train", "test"))
         if "train" in path.name and other.is_file():
-            return read_list(path), read_list(other)
-        return split_files(read_list(path), path)
+            return read_list(path, left), read_list(other, left)
+        return split_files(read_list(path, left), path)
     lists = [path / f"{what}_{split}.csv" for split in ("train", "test")]
     if all(f.is_file() for f in lists):
-        return read_list(lists[0]), read_list(lists[1])
+        return read_list(lists[0], left), read_list(lists[1], left)
     if (path / "train").is_dir() and (path / "test").is_dir():
-        train, test = (images_under(path / s) for s in ("train", "test"))
+        train, test = (images_under(path / s, left) for s in ("train", "test"))
         for name, files in (("train", train), ("test", test)):
             if not files:
                 raise UsageError(f"{path / name}: no image files in this folder")
         return train, test
-    files = images_under(path)
+    files = images_under(path, left)
     if not files:
         raise UsageError(f"{path}: no image files in this folder")
     return split_files(files, path)
 
 
-def images_under(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+def images_under(folder: Path, left: list[str] | None = None) -> list[Path]:
+    """Image files below a folder, in order. ``left``: gets what looks like faces and is not read, with the reason.
+
+    Hidden files and folders, and what other programs hide, are passed over; links to folders are not followed.
+    """
+    found, odd = [], []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        for name in folders:
+            if os.path.islink(os.path.join(place, name)):
+                odd.append((os.path.join(place, name), "a linked folder is not followed"))
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if _hidden(name) or suffix not in SUFFIXES | UNREAD:
+                continue
+            file = os.path.join(place, name)
+            if suffix in UNREAD:
+                odd.append((file, f"{os.path.splitext(name)[1]} images are not read"))
+            elif os.path.isfile(file):
+                found.append(file)
+            else:
+                odd.append((file, "a link to nothing" if os.path.islink(file) else "not a file"))
+    if left is not None:
+        left += [printable(f"{file}: {why}") for file, why in sorted(odd)]
+    return [Path(file) for file in sorted(found)]
 
 
-def left_out(folder: Path) -> list[str]:
-    """What a folder holds that is not read though it looks like faces: images of other formats, linked folders."""
-    if not folder.is_dir():
-        return []
-    odd = sorted(f for f in folder.rglob("*") if f.suffix.lower() in UNREAD or (f.is_symlink() and f.is_dir()))
-    return [
-        f"{f}: {'a linked folder is not followed' if f.is_dir() else f'{f.suffix} images are not read'}" for f in odd
-    ]
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 
 
-def read_list(path: Path) -> list[Path]:
-    """Paths from the first column of a CSV file (or the one headed ``path``), relative to the file's folder."""
+def read_list(path: Path, left: list[str] | None = None) -> list[Path]:
+    """Paths from the first column of a CSV file (or the one headed ``path``), relative to the file's folder.
+
+    Cells are divided by commas, or by semicolons or tabs where the first line has none. A file counts once; ``left`` gets
+    those that come again.
+    """
     column, files = -1, []
 
     def image(cell: str) -> bool:
@@ -214,24 +236,33 @@ def read_list(path: Path) -> list[Path]:
 
     try:
         with open(path, newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines, strict=True)
+            head = lines.readline().strip()
+            lines.seek(0)
+            divided = not image(head) and "," not in head and next((d for d in ";\t" if d in head), "")
+            reader = csv.reader(lines, strict=True, delimiter=divided or ",")
             for row in reader:
                 if not any(cell.strip() for cell in row):
                     continue
                 if column < 0:
                     heads = [cell.strip().lower() for cell in row]
-                    named = next((i for i, h in enumerate(heads) if h in ("path", "file", "filename", "image")), -1)
+                    named = next((i for i, h in enumerate(heads) if h in HEADS), -1)
                     column = named if named >= 0 else next((i for i, cell in enumerate(row) if image(cell)), -1)
                     if named >= 0 or (column < 0 and reader.line_num == 1):
                         continue
                 if column < 0 or len(row) <= column or not image(row[column]):
                     raise UsageError(f"{path}, line {reader.line_num}: no path of an image in {','.join(row)[:80]!r}")
                 files.append(path.parent / row[column].strip())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a readable CSV list ({error})") from None
     if not files:
         raise UsageError(f"{path}: an empty list")
-    return list(dict.fromkeys(files))
+    once = dict.fromkeys(files)
+    if left is not None and len(once) < len(files):
+        again = next(file for file, count in Counter(files).items() if count > 1)
+        left.append(printable(f"{path}: {len(files) - len(once)} lines name a file again, {again} for one"))
+    return list(once)
 
 
 def split_files(files: list[Path], source: Path) -> tuple[list[Path], list[Path]]:

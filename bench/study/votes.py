@@ -64,7 +64,7 @@ def read_votes(files: list[Path], key: dict[str, Any]) -> Votes:
         found.people.append(person)
         ranks.append(mine)
     if not ranks:
-        raise UsageError("no vote file can be used:\n" + "\n".join(f"  {line}" for line in found.said))
+        raise UsageError(f"no vote file can be used: {'; '.join(found.said)}")
     found.ranks = np.stack(ranks)
     return found
 

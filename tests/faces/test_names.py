@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import smooth_images
 from PIL import Image
+from smooth import smooth_images
 
 from bench.commands.images import pairs
 from bench.core.files import folder_name
