@@ -182,6 +182,9 @@ class Ssh(Cluster):
 # ---------------------------------------------------------------- queues
 
 
+MEMORY = ("MEMORY__PAUSE", "MEMORY__TERMINATE")  # the queue itself ends what takes too much
+
+
 class Queue(Cluster):
     """Jobs of a queue, one worker each; as many as there is work for, at most ``jobs``."""
 
@@ -228,13 +231,11 @@ class Queue(Cluster):
         p, asked = self.params, self.arguments()
         directives = [*asked.pop("job_extra_directives", []), *self.further.get("job_extra_directives", [])]
         threads = [f"export {name}_NUM_THREADS={p.cpus}" for name in ("OMP", "MKL", "OPENBLAS")]
-        prologue = [
-            "export DASK_DISTRIBUTED__WORKER__DAEMON=False",
-            *threads,
-            *self.further.get("job_script_prologue", []),
-        ]
+        worker = [f"export DASK_DISTRIBUTED__WORKER__{name}=False" for name in ("DAEMON", *MEMORY)]
+        prologue = [*worker, *threads, *self.further.get("job_script_prologue", [])]
         return {
-            "cores": 1, "processes": 1, "memory": p.memory, "walltime": clock(p.walltime), **asked, **self.further,
+            "cores": 1, "processes": 1, "memory": p.memory, "walltime": clock(p.walltime), "job_name": "bench", **asked,
+            **self.further,
             "job_extra_directives": directives, "job_script_prologue": prologue,
         }  # fmt: skip
 
@@ -292,7 +293,8 @@ class Lsf(Queue):
     def arguments(self) -> dict[str, Any]:
         p = self.params
         gpus = [f'-gpu "num={p.gpus}"'] if p.gpus else []
-        return {"queue": p.queue or None, "ncpus": p.cpus, "job_extra_directives": gpus}
+        hours = re.sub(r"^(\d+:\d\d):\d\d$", r"\1", clock(p.walltime))  # without seconds
+        return {"queue": p.queue or None, "ncpus": p.cpus, "walltime": hours, "job_extra_directives": gpus}
 
 
 class Sge(Queue):
@@ -302,11 +304,13 @@ class Sge(Queue):
     class Params(Queue.Params):
         queue: str = ""
         gpu_resource: str = "gpu"  # what this site calls it
+        parallel: str = "smp"  # its parallel environment of one machine, for several cpus
 
     def arguments(self) -> dict[str, Any]:
         p = self.params
         gpus = [f"-l {p.gpu_resource}={p.gpus}"] if p.gpus else []
-        return {"queue": p.queue or None, "job_extra_directives": gpus}
+        cpus = [f"-pe {p.parallel} {p.cpus}"] if p.cpus > 1 else []
+        return {"queue": p.queue or None, "job_extra_directives": [*cpus, *gpus]}
 
 
 class HtCondor(Queue):
@@ -322,7 +326,11 @@ class HtCondor(Queue):
         directives = dict(text.split("=", 1) for text in asked.pop("job_extra_directives"))
         gpus = {"request_gpus": str(p.gpus)} if p.gpus else {}
         more = {"+MaxRuntime": str(round(duration(p.walltime)))}
-        return {**asked, "cores": p.cpus, "disk": p.disk, "job_extra_directives": {**more, **gpus, **directives}}
+        one = [*self.further.get("worker_extra_args", []), "--nthreads", "1"]  # task at a time, with all cores
+        return {
+            **asked, "cores": p.cpus, "disk": p.disk, "worker_extra_args": one,
+            "job_extra_directives": {**more, **gpus, **directives},
+        }  # fmt: skip
 
 
 class Oar(Queue):

@@ -13,6 +13,7 @@ from bench.grid.tasks import Done, Task
 
 LINES_EVERY = 10.0  # seconds between plain lines
 SHOWN = 20  # running tasks in the view
+WIDTH = 60  # of its bar, characters
 
 
 class Watch:
@@ -73,7 +74,13 @@ class Watch:
         return headline(self.status.value, self.status.left)
 
     def view(self) -> Any:
+        """A bar, the counts, and a line for each task that reports progress."""
+        from rich.console import Group
         from rich.text import Text
 
-        running = [f"  {text}" for text in list(self.status.value["running"].values())[:SHOWN]]
-        return Text("\n".join([self.headline(), *running]))
+        running = list(self.status.value["running"].values())
+        more = [f"and {len(running) - SHOWN} more"] if len(running) > SHOWN else []
+        lines = [self.headline(), *(f"  {text}" for text in [*running[:SHOWN], *more])]
+        done = WIDTH * self.status.value["done"] // max(1, self.status.value["total"])
+        bar = Text.assemble(("━" * done, "green"), ("━" * (WIDTH - done), "bright_black"))
+        return Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines))

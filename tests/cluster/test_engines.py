@@ -39,25 +39,57 @@ def test_wrong_names_and_options_are_answered(text, words):
         cluster_of(text).start()
 
 
-def test_brackets_become_the_directives_of_the_queue(monkeypatch):
-    cluster = cluster_of("slurm[partition=gpu,gpus=2,cpus=8,memory=32GB,walltime=24h,jobs=16,account=faces]")
-    asked = cluster.options()
-    from dask_jobqueue.slurm import SLURMJob
+COMMON = "cpus=8,gpus=2,memory=32GB,walltime=24h,jobs=16"
+SCRIPTS = {
+    "slurm[partition=gpu,account=faces]": ["#SBATCH -p gpu", "#SBATCH -A faces", "#SBATCH --cpus-per-task=8",
+                                          "#SBATCH -t 24:00:00", "#SBATCH --gres=gpu:2", "#SBATCH --mem=30G",
+                                          "#SBATCH --signal=B:TERM@60", "\nexec "],
+    "pbs[queue=gpu,account=faces]": ["#PBS -q gpu", "#PBS -A faces", "#PBS -l select=1:ncpus=8:mem=32GB:ngpus=2",
+                                     "#PBS -l walltime=24:00:00"],
+    "lsf[queue=gpu,project=faces,lsf_units=mb]": ["#BSUB -q gpu", '#BSUB -P "faces"', "#BSUB -n 8", "#BSUB -M 32000",
+                                     "#BSUB -W 24:00\n", '#BSUB -gpu "num=2"', '#BSUB -R "span[hosts=1]"'],
+    "sge[queue=gpu,project=faces,parallel=shm]": ["#$ -q gpu", "#$ -P faces", "#$ -l h_rt=24:00:00", "#$ -pe shm 8",
+                                                  "#$ -l gpu=2"],
+    "oar[queue=gpu,project=faces]": ["#OAR -q gpu", "#OAR --project faces", "#OAR -l /nodes=1/gpu=2,walltime=24:00:00"],
+    "htcondor[disk=9GB,job_extra_directives=MY.Group=faces]": ["MY.DaskWorkerCores = 8", "MY.DaskWorkerMemory = 32000000000",
+        "MY.DaskWorkerDisk = 9000000000", "request_gpus = 2", "+MaxRuntime = 86400", "MY.Group = faces"],
+}  # fmt: skip
 
-    script = SLURMJob(
-        "tcp://127.0.0.1:1", "0", **{k: v for k, v in asked.items() if k != "scheduler_options"}
-    ).job_script()
+
+@pytest.mark.filterwarnings("ignore:OAR Job memory")
+@pytest.mark.parametrize("text", SCRIPTS)
+def test_brackets_become_the_directives_of_each_queue_and_a_worker_of_one_task(text):
+    import dask_jobqueue
+
+    cluster = cluster_of(text.replace("[", f"[{COMMON},"))
+    job = getattr(dask_jobqueue, cluster.engine).job_cls
+    script = job("tcp://127.0.0.1:1", "0", **cluster.options()).job_script()
+    for line in SCRIPTS[text]:
+        assert line in script, script
+    assert cluster.gpus and cluster.threads == 8 and cluster.params.jobs == 16
+    worker = next(line for line in script.splitlines() if "dask_worker" in line)
+    assert worker.rpartition("--nthreads ")[2].split("'")[0].split()[0] == "1", (
+        "tasks of one process share its folder and its run"
+    )
     for line in (
-        "-p gpu",
-        "-A faces",
-        "--cpus-per-task=8",
-        "-t 24:00:00",
-        "--gres=gpu:2",
-        "--mem=30G",
-        "--signal=B:TERM@60",
+        "export OMP_NUM_THREADS=8",
+        "export DASK_DISTRIBUTED__WORKER__DAEMON=False",
+        "MEMORY__TERMINATE=False",
     ):
-        assert f"#SBATCH {line}" in script, script
-    assert cluster.gpus and cluster.params.jobs == 16 and "OMP_NUM_THREADS=8" in script
+        assert line in script, script
+
+
+def test_a_task_asks_for_no_more_than_it_is_told():
+    import dask_jobqueue
+
+    for text in ("slurm", "pbs", "lsf[lsf_units=mb]", "sge"):
+        cluster = cluster_of(text)
+        job = getattr(dask_jobqueue, cluster.engine).job_cls
+        script = job("tcp://127.0.0.1:1", "0", **cluster.options()).job_script()
+        assert (
+            "gpu:" not in script and "gpu=" not in script and "-pe " not in script and "OMP_NUM_THREADS=1" in script
+        ), script
+        assert not cluster.gpus
 
 
 def test_an_engines_own_options_have_their_types():
