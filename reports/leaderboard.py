@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from .tables import Cell, Column, cell, headline, rank, read, split
+from bench.core.files import write_text
+
+from .faces import decimals
+from .tables import SEED, Cell, Column, cell, compared, headline, rank, read, split
+
+Key = tuple[str, str]  # a metric and its protocol, but for the seed
+
+
+@dataclass
+class Board:
+    """Methods on the same faces at one scale under one condition."""
+
+    data: str
+    scale: str
+    condition: str
+    columns: dict[Key, Column] = field(default_factory=dict)
+    rows: dict[tuple[str, ...], dict[Key, Cell]] = field(default_factory=dict)  # method, variant, degradation, run
 
 
 def leaderboard(runs: list[Path], out: Path) -> list[Path]:
     """Write ``out/index.html``. Values share a column only where faces, scale, condition, metric and protocol are the same."""
     from jinja2 import Environment, PackageLoader
 
-    rows, records = read(runs)
-    by_run = {r["run"] if len(runs) > 1 else "": r for r in records}
-    boards: dict[tuple[str, ...], dict[str, Any]] = {}
+    found = boards(*read(runs))
+    page = Environment(loader=PackageLoader("bench.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    assert page.loader is not None
+    css, script = (Markup(page.loader.get_source(page, name)[0]) for name in ("report.css", "tables.js"))
+    metrics = {m: {"title": c.title, "digits": decimals(m)} for b in found for (m, _), c in b.columns.items()}
+    data = Markup(json.dumps({"metrics": metrics}).replace("<", "\\u003c"))
+    text = page.get_template("leaderboard.html.j2").render(
+        boards=found, css=css, script=script, data=data, runs=len(runs), missing=Cell("—")
+    )
+    write_text(out / "index.html", text)
+    return [out / "index.html"]
+
+
+def boards(rows: list[dict[str, Any]], records: list[dict[str, Any]]) -> list[Board]:
+    """The tables, in the order of the rows; in each one metric's columns beside each other, best and second marked."""
+    found: dict[tuple[str, ...], Board] = {}
     for row in rows:
         if (
             row["status"] != "ok"
@@ -26,26 +56,21 @@ def leaderboard(runs: list[Path], out: Path) -> list[Path]:
             or split(row["metric"])[0] == "cost"
         ):
             continue
-        record = by_run[row["run"]]
-        scales = {m.get("name", m["label"]): m.get("scale", "") for m in record["methods"]}
-        data, scale = str(record["data"].get("name") or record["run"]), str(scales.get(row["method"], ""))
-        place = (row["faces"], data, scale, row["condition"])
-        board = boards.setdefault(place, {"data": data, "scale": scale, "condition": row["condition"] or "all faces",
-                                          "columns": {}, "rows": {}, "faces": record["data"]})  # fmt: skip
-        board["columns"].setdefault((row["metric"], row["protocol"]), Column(row["metric"], row["direction"]))
-        who = (row["method"], row["variant"], row["degradation"], record["run"])
-        board["rows"].setdefault(who, {})[row["metric"], row["protocol"]] = cell(row)
-    for board in boards.values():
-        for key, column in board["columns"].items():
-            rank([cells[key] for cells in board["rows"].values() if key in cells], column.direction)
-    page = Environment(loader=PackageLoader("bench.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    assert page.loader is not None
-    css, script = (Markup(page.loader.get_source(page, name)[0]) for name in ("report.css", "tables.js"))
-    metrics = {m: {"title": c.title, "digits": 3} for b in boards.values() for (m, _), c in b["columns"].items()}
-    data = Markup(json.dumps({"metrics": metrics}).replace("<", "\\u003c"))
-    text = page.get_template("leaderboard.html.j2").render(
-        boards=list(boards.values()), css=css, script=script, data=data, runs=len(runs), missing=Cell("—")
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "index.html").write_text(text, encoding="utf-8")
-    return [out / "index.html"]
+        record = next((r for r in records if r["run"] in row["run"]), records[0])  # of seeds, the first
+        data, scale = str(record["data"].get("name") or record["run"]), str(row.get("scale") or "")
+        place = (row["faces"], scale, row["condition"])
+        board = found.setdefault(place, Board(data, scale, row["condition"] or "all faces"))
+        key = (row["metric"], SEED.sub("", row["protocol"]))
+        board.columns.setdefault(key, Column(row["metric"], row["direction"]))
+        who = (row["method"], row["variant"], row["degradation"], row["run"] or record["run"])
+        board.rows.setdefault(who, {})[key] = cell(row)
+    for board in found.values():
+        metrics = list(dict.fromkeys(metric for metric, _ in board.columns))
+        ordered = sorted(board.columns.items(), key=lambda item: metrics.index(item[0][0]))
+        board.columns = {}
+        for key, column in ordered:
+            cells = [mine[key] for mine in board.rows.values() if key in mine]
+            board.columns[key] = compared(column, cells)
+            if not board.columns[key].apart:
+                rank(cells, column.direction)
+    return list(found.values())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.commands.report import readable_runs
 from bench.core import stats
 from bench.core.results import read_table
 from bench.errors import UsageError
@@ -20,11 +21,7 @@ def command(runs: list[str], as_json: bool, all_values: bool, **_: object) -> in
     """Print settings, data and values that differ; each value with Wilcoxon's p over the faces that both have."""
     if len(runs) != 2:
         raise UsageError("bench compare takes two runs")
-    folders = [Path(run) for run in runs]
-    for folder in folders:
-        if not (folder / "results.parquet").is_file() and not (folder / "results.csv").is_file():
-            raise UsageError(f"{folder}: no results of a run in this folder")
-    found = compare(*folders)
+    found = compare(*readable_runs(runs))
     print(json.dumps(found, indent=1) if as_json else in_words(found, all_values))
     return 0
 

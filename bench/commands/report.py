@@ -21,16 +21,7 @@ LISTS = ("methods", "metrics", "conditions", "tables")
 
 def command(runs: list[str], format: str, out: str | None, layout: str | None = None, **flags: Any) -> int:
     """Render the runs, together, in one format; the files' paths are printed. Flags override the layout's file."""
-    folders = [Path(run) for run in runs]
-    for folder in folders:
-        if not (folder / "results.parquet").is_file() and not (folder / "results.csv").is_file():
-            about = (
-                f"its run has measured nothing yet; see bench status {folder}"
-                if read(folder)
-                else "no results of a run in this folder"
-            )
-            raise UsageError(f"{folder}: {about}")
-        readable(folder)
+    folders = readable_runs(runs)
     render = plugins.load("reports", format)
     default = folders[0] / {"latex": "tables", "figures": "paper"}.get(format, f"report.{format}")
     wanted = arrangement(layout, flags)
@@ -49,6 +40,21 @@ def command(runs: list[str], format: str, out: str | None, layout: str | None = 
     for path in written:
         print(path)
     return 0
+
+
+def readable_runs(runs: list[str]) -> list[Path]:
+    """The runs' folders. Raises UsageError where one has no results, or damaged ones."""
+    folders = [Path(run) for run in runs]
+    for folder in folders:
+        if not (folder / "results.parquet").is_file() and not (folder / "results.csv").is_file():
+            about = (
+                f"its run has measured nothing yet; see bench status {folder}"
+                if read(folder)
+                else "no results of a run in this folder"
+            )
+            raise UsageError(f"{folder}: {about}")
+        readable(folder)
+    return folders
 
 
 def readable(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+from bench.reports import leaderboard, tables
 from made_reports import row
 
 from bench.cli import main
@@ -34,3 +35,27 @@ def test_values_share_a_column_only_where_all_is_the_same(tmp_path, visit):
     page.select_option("select[aria-label=scale]", "")
     page.click(".board >> nth=0 >> thead button >> nth=3")
     assert page.locator(".board >> nth=0 >> tbody td:nth-child(4)").first.inner_text() == "26.00"
+
+
+def test_seeds_are_one_row_and_hostile_names_are_names(tmp_path):
+    runs = [made(tmp_path / f"s{seed}", 20.0 + seed) for seed in (0, 1)]
+    for seed, run in enumerate(runs):
+        frame = pd.read_csv(f"{run}/results.csv", keep_default_na=False)
+        frame.assign(seed=seed, method=["<script>", "n"]).to_csv(f"{run}/results.csv", index=False)
+        record = json.loads((tmp_path / f"s{seed}/run.json").read_text())
+        models = [
+            {**m, "label": name, "name": name} for m, name in zip(record["methods"], ("<script>", "n"), strict=True)
+        ]
+        (tmp_path / f"s{seed}" / "run.json").write_text(json.dumps({**record, "methods": models}))
+    (board,) = leaderboard.boards(*tables.read([tmp_path / "s0", tmp_path / "s1"]))
+    cells = {who[0]: next(iter(mine.values())) for who, mine in board.rows.items()}
+    assert (cells["n"].text, cells["n"].seeds, cells["n"].rank) == ("21.50", 2, 1) and cells["<script>"].rank == 2
+    assert main(["leaderboard", *runs, "--out", str(tmp_path / "site")]) == 0
+    source = (tmp_path / "site/index.html").read_text()
+    assert "&lt;script&gt;" in source and ">&lt;script&gt;<" in source.replace(" ", "")
+    assert "<script>" not in source.partition("<tbody>")[2].partition("</tbody>")[0]
+
+
+def test_a_folder_without_results_is_named(tmp_path, capsys):
+    assert main(["leaderboard", str(tmp_path), "--out", str(tmp_path / "site")]) == 2
+    assert "no results of a run" in capsys.readouterr().err and not (tmp_path / "site").exists()
