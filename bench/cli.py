@@ -237,7 +237,7 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
         "--dims", type=at_least(1), default=2048, help="stats: features of Inception; default: %(default)s"
     )
     data.add_argument("--device", default="auto")
-    data.add_argument("--size", type=at_least(1), default=64, help="crop: side in pixels")
+    data.add_argument("--size", type=at_least(1, 8192), default=64, help="crop: side in pixels")
     data.add_argument("--strict", action="store_true")
     run.set_defaults(**(config or {}))
     return top
@@ -252,13 +252,15 @@ def _reference_option(sub: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """A whole number from ``least`` on, as an option's type."""
+def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A whole number from ``least`` on, up to ``most``, as an option's type."""
 
     def number(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        if most is not None and value > most:
+            raise argparse.ArgumentTypeError(f"{value} is more than {most}")
         return value
 
     number.__name__ = "whole number"

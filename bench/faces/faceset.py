@@ -55,12 +55,14 @@ class FaceSet:
     @property
     def size(self) -> int:
         """The side of the largest square that fits into every face, in pixels."""
-        return min(min(size) for size in self.buckets)
+        return min((min(size) for size in self.buckets), default=0)
 
     @property
     def extent(self) -> str:
         """``64x64``, or the range of sizes."""
         sizes = sorted(self.buckets)
+        if not sizes:
+            return "none"
         return "x".join(map(str, sizes[0])) if self.uniform else f"{self.size}-{max(map(max, sizes))} px"
 
     @property

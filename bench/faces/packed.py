@@ -123,7 +123,7 @@ def unpack(path: Path, source: str = "", splits: tuple[str, ...] = ("train", "te
             mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
         sets = []
         for split in splits:
-            keys = [key for key in tensors if key.startswith(f"{split}/")]
+            keys = [key for key in tensors if key.startswith(f"{split}/") and tensors[key]["shape"][0]]
             pixels = {_size_of(key): _mapped(mapping, tensors[key], begin) for key in keys}
             called = {_size_of(key): names[key] for key in keys}
             _check(pixels, called)
@@ -151,14 +151,14 @@ def _mapped(mapping: mmap.mmap, tensor: Mapping[str, Any], begin: int) -> torch.
     if tensor["dtype"] != "U8":
         raise ValueError(f"{tensor['dtype']} where images of uint8 belong")
     first, end = tensor["data_offsets"]
-    if first == end:
-        return torch.empty(tensor["shape"], dtype=torch.uint8)
     return torch.from_numpy(np.frombuffer(mapping, np.uint8, end - first, begin + first).reshape(tensor["shape"]))
 
 
 def _check(pixels: Mapping[Size, torch.Tensor], names: Mapping[Size, Any]) -> None:
     """Raises ValueError where pixels are not images of the size that they are called by, each with its own name."""
     for size, images in pixels.items():
+        if not isinstance(names[size], list):
+            raise ValueError("names that are no list")
         if tuple(images.shape) != (len(names[size]), 3, *size):
             raise ValueError(f"{tuple(images.shape)} where {len(names[size])} RGB images of {size} belong")
     every = [name for called in names.values() for name in called]

@@ -83,6 +83,9 @@ def _read(
         raise UsageError(f"--{what.lower()} {source}: no such file or folder")
     if path.suffix == ".safetensors":
         sets = unpack(path)
+        for split, faces in zip(("train", "test"), sets, strict=True):
+            if not len(faces):
+                raise UsageError(f"--{what.lower()} {source}: no {split} faces in it")
         sizes = [(name, size) for s in sets for name, size, _ in s.places]
         unfit = [n for n, size in sizes if min(size) < least or size[0] % multiple or size[1] % multiple]
         if unfit:

@@ -221,6 +221,17 @@ def test_pixels_of_another_kind_are_not_packed(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("count", [None, 0])
+def test_a_set_without_faces_is_shown_but_not_used(bench, tmp_path, count):
+    made = [(name, np.zeros((3, 16, 16), np.uint8)) for name in "ab"]
+    sets = {"train": made, **({} if count is None else {"test": []})}
+    write(tmp_path / "p.safetensors", {split: ([n for n, _ in found], found) for split, found in sets.items()})
+    code, out, _ = bench("data", "info", tmp_path / "p.safetensors")
+    assert code == 0 and "HR test         0 faces, none" in out
+    code, _, err = bench("data", "make", tmp_path / "out", "--hr", tmp_path / "p.safetensors")
+    assert code == 2 and "no test faces in it" in err and err.count("\n") == 1
+
+
 def test_a_folder_without_one_usable_image_leaves_nothing(tmp_path):
     for index in range(3):
         (tmp_path / f"{index}.png").write_text("no image")
