@@ -60,7 +60,7 @@ def latex(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> 
     tables, said = arrange(found.tables, layout), notice(found.records)
     files = {}
     for table in tables:
-        for part in split_up(table) if layout.get("fit") == "split" else [table]:
+        for part in split_up(table, layout.get("columns", 1)) if layout.get("fit") == "split" else [table]:
             files[f"{part.stem}.tex"] = latex_table(part, said, layout)
     for one in published.chosen(str(layout.get("published", ""))):
         files[f"published_{one.id}.tex"] = published_table(one, layout)
@@ -97,15 +97,39 @@ def _escaped(char: str) -> str:
     return f"U+{ord(char):04X}"
 
 
-def split_up(table: Table) -> list[Table]:
-    """A table of results by groups of metrics; others as they are."""
-    if table.kind != "results":
-        return [table]
+def split_up(table: Table, columns: int = 1) -> list[Table]:
+    """A table of results by groups of metrics, and any table that is wider than its float in parts that are not."""
     parts: dict[str, list[int]] = {}
     for index, column in enumerate(table.columns):
         name = split(column.metric)[0]
-        parts.setdefault(next((g for g, names in GROUPS.items() if name in names), "quality"), []).append(index)
-    return [table] if len(parts) == 1 else [_part(table, group, places) for group, places in parts.items()]
+        group = next((g for g, names in GROUPS.items() if name in names), "quality") if table.kind == "results" else ""
+        parts.setdefault(group, []).append(index)
+    found = [(group, some) for group, places in parts.items() for some in _fitting(table, places, LETTERS[columns])]
+    if len(found) == 1:
+        return [table]
+    names = [f"{group}{number}" if sum(g == group for g, _ in found) > 1 else group
+             for number, (group, _) in enumerate(found, 1)]  # fmt: skip
+    return [_part(table, name, places) for name, (_, places) in zip(names, found, strict=True)]
+
+
+LETTERS = {1: 46, 2: 96}  # that fit beside each other in a float over so many columns, about
+
+
+def _fitting(table: Table, places: list[int], room: float) -> list[list[int]]:
+    """The columns in as few parts of about equal number as are no wider than ``room`` letters, if one column fits."""
+    names = [[r.run for r in table.rows], [r.label for r in table.rows], [r.degradation for r in table.rows]]
+    room -= sum(max(map(len, column)) + 2.4 for column in names if any(column))
+    widths = []
+    for index in places:
+        cells = [r.cells[index] for r in table.rows]
+        values = max(len(c.text) + 0.7 * (len(c.half) + 2 if c.half else 0) + len(c.note) + c.tied for c in cells)
+        widths.append(max(values, len(table.columns[index].brief)) + 2.4)
+    for count in range(1, len(places) + 1):
+        size = -(-len(places) // count)
+        starts = range(0, len(places), size)
+        if all(sum(widths[i : i + size]) <= room for i in starts) or size == 1:
+            return [places[i : i + size] for i in starts]
+    return [places]
 
 
 @dataclasses.dataclass
@@ -259,5 +283,6 @@ def published_table(one: published.Published, layout: dict[str, Any]) -> str:
         for r in rows
     ]
     heading = " & ".join(["Method", *(rf"\multicolumn{{1}}{{c}}{{{escape(c.title)}}}" for c in columns)]) + r" \\"
+    whole = {**layout, "fit": "resize"} if layout.get("fit") == "split" else layout  # it stays as the paper prints it
     return floating(f"published_{one.id}", f"{one.about} Not measured here.",
-                    "l" * (1 + len(columns)), heading, body, [], "", layout)  # fmt: skip
+                    "l" * (1 + len(columns)), heading, body, [], "", whole)  # fmt: skip

@@ -1,5 +1,6 @@
 """Tables for a paper: marks and notes, layout, sentences, bibliography; all of it compiles."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -143,8 +144,8 @@ def test_everything_compiles(run, tmp_path):
         row("NaN", "bicubic", "psnr", float("inf")),
     ]
     pd.concat([frame, pd.DataFrame(odd)]).to_csv(run / "results.csv", index=False)
-    for fit, columns in (("resize", 1), ("split", 2)):
-        out = tmp_path / fit
+    for fit, columns in (("resize", 1), ("split", 1), ("split", 2)):
+        out = tmp_path / f"{fit}{columns}"
         files = latex.latex([run], out, {"fit": fit, "columns": columns, "published": "zeng2022"})
         names = [f.name for f in files if f.suffix == ".tex"]
         inputs = r"\clearpage ".join(rf"\input{{{name}}}" for name in names)
@@ -155,10 +156,25 @@ def test_everything_compiles(run, tmp_path):
         )
         said = made.stdout.decode(errors="replace")
         assert made.returncode == 0, said[-1500:]
-        assert not re.search(r"Overfull \\hbox .* detected at", said), "no table is wider than its column"
+        wide = re.findall(r"Overfull \\hbox[^\n]*\n *(?:\[\])+ *\n", said)
+        assert not wide, "no table is wider than its column"
         if shutil.which("bibtex"):
             bib = subprocess.run(["bibtex", "all"], cwd=out, capture_output=True, text=True)
             assert bib.returncode == 0 and "Warning" not in bib.stdout, bib.stdout
+
+
+def test_a_table_wider_than_its_float_is_split_in_order_and_a_narrow_one_is_not(run):
+    table = next(t for t in contents([run]).of("consistency"))
+    assert latex.split_up(table, 2) == [table]
+    wide = dataclasses.replace(
+        table, columns=table.columns * 3, rows=[dataclasses.replace(r, cells=r.cells * 3) for r in table.rows]
+    )
+    parts = latex.split_up(wide, 2)
+    assert [c for part in parts for c in part.columns] == wide.columns and len({p.stem for p in parts}) == len(
+        parts
+    ) > 1
+    assert [c for part in parts for c in part.rows[2].cells] == wide.rows[2].cells
+    assert len(latex.split_up(wide, 1)) > len(parts)
 
 
 def test_csv_and_markdown_know_the_layout(run, tmp_path):
