@@ -66,6 +66,12 @@ def parser(config: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
         metavar="NAME",
         help="a paper's table: its methods, conditions and metrics where not given",
     )
+    run.add_argument(
+        "--pairs",
+        nargs=2,
+        metavar=("LR", "HR"),
+        help="real LR to test on that has ground truth: folders of the same names",
+    )
     run.add_argument("--config", metavar="FILE", help="take options from a .toml file, or from the run.json of a run")
     run.add_argument("--methods", default="all", help="names with options in brackets, comma-separated; default: all")
     run.add_argument(

@@ -82,6 +82,11 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
                 "source": train.source, "train": len(train), "test": len(test), "size": train.extent,
                 "fingerprint": f"{train.fingerprint}+{test.fingerprint}",
             }  # fmt: skip
+    if facts.data.truth is not None and facts.settings.pairs:
+        data["pairs"] = {  # type: ignore[assignment]
+            "lr": facts.settings.pairs[0], "hr": facts.settings.pairs[1], "test": len(facts.data.truth),
+            "size": facts.data.truth.extent, "fingerprint": facts.data.truth.fingerprint,
+        }  # fmt: skip
     data["skipped"] = facts.data.skipped  # type: ignore[assignment]
     return {
         "key": key,

@@ -42,6 +42,9 @@ def options(file: Path) -> dict[str, Any]:
             value = [value] if isinstance(value, str) else list(value)
         elif name == "seeds":
             value = tuple(value) if isinstance(value, list) else seeds(str(value))
+        elif name == "pairs" and value is not None:
+            if not isinstance(value, list) or [type(place) for place in value] != [str, str]:
+                raise UsageError(f"{file}: pairs are two paths, of LR and of HR")
         elif name == "budget" and isinstance(value, str):
             value = duration(value)
         given[name] = value

@@ -22,8 +22,9 @@ from bench.core.files import copy, folder_name, prepare_folder
 from bench.core.locks import held
 from bench.core.store import Store, root_of
 from bench.core.trail import step
-from bench.errors import BenchError, CellFailed, MissingWeights
+from bench.errors import BenchError, CellFailed, MissingWeights, UsageError
 from bench.faces.faceset import FaceSet
+from bench.faces.pairs import read_pairs
 from bench.faces.read import load
 from bench.grid import plan
 from bench.grid.artefacts import Artefacts
@@ -71,6 +72,11 @@ class Run:
         fresh = (since or time.time()) if settings.fresh else None
         self.store = Store(root_of(settings.store), fresh)
         self.data = load(settings.hr, settings.lr, multiple=multiple, strict=settings.strict, store=self.store)
+        if settings.pairs:
+            if settings.hr is None:
+                raise UsageError("--pairs needs --hr: faces in high resolution to train on and to compare with")
+            lr, hr = settings.pairs
+            self.data.lr_test, self.data.truth = read_pairs(lr, hr, settings.strict, self.data.skipped)
         self.plan: Plan = plan.make(self.settings, self.data, added(self.out))
         self.failed: dict[str, str] = {}  # cell -> reason
         self.artefacts = Artefacts(self.plan, self.data, self.settings, self.store, self.device, self.failed)

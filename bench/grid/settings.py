@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.errors import UsageError
@@ -28,6 +29,7 @@ class Settings:
     metrics: str = ""  # empty: the default ones
     hr: str | None = None
     lr: str | None = None
+    pairs: Sequence[str] | None = None  # real LR faces to test on, and their ground truth
     reference: str | None = None  # what sets are compared with; none: the HR training faces
     preset: str = "quick"
     budget: float | None = None  # seconds of training, all models together
