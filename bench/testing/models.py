@@ -35,6 +35,7 @@ STEPS = 3  # of every stage: the first may give some parameters no gradient (lay
 BATCH = 4
 CLOSE = 2e-3  # the same face alone and in a batch: half a grey level
 SIDE = 64  # px of HR
+QUICK = 1200.0  # seconds of training that a quick preset may take on a slow CPU
 
 
 @dataclass
@@ -267,6 +268,10 @@ def untouched(member: str) -> Iterator[None]:
 
 def saved_and_loaded(subject: Subject) -> None:
     subject.only_files()
+    if subject.cls.trains():
+        with suppress(Exception):  # which another check says
+            subject.training()
+        takes_what_was_trained(subject)
     model, images = subject.ready(), subject.input()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.pt"
@@ -282,6 +287,17 @@ def saved_and_loaded(subject: Subject) -> None:
     torch.set_rng_state(seed)
     if not torch.equal(first, subject.infer(other.eval(), images)):
         raise Broken("the same output from saved weights", "another: something that infer uses is not saved", "build")
+
+
+def takes_what_was_trained(subject: Subject) -> None:
+    """As a run does it: what training leaves goes into a model that ``build`` alone has made."""
+    if "model" in subject.trained:
+        try:
+            subject.new().load_state_dict(subject.trained["model"])
+        except Exception as error:
+            text = " ".join(str(error).split())[:150]
+            where = "buffers that `prepare` fills are registered in `build`"
+            raise Broken(f"a new model that takes the trained weights ({where})", text, "prepare") from None
 
 
 def copies_and_pickles(subject: Subject) -> None:
@@ -336,7 +352,7 @@ def train(subject: Subject, *, stop_at: int = 0, folder: Path | None = None) -> 
     hr, lr = people()
     names = [f"{i:02d}" for i in range(len(hr))]
     sets = FaceSet.of(list(hr), names), FaceSet.of(list(lr), names)
-    seen: dict[str, Any] = {"stages": [], "before": {}, "steps": 0, "network": None}
+    seen: dict[str, Any] = {"stages": [], "before": {}, "steps": 0, "network": None, "asked": 0, "spent": 0.0}
 
     def build() -> Model:
         model = subject.new(degradation=True)
@@ -344,7 +360,9 @@ def train(subject: Subject, *, stop_at: int = 0, folder: Path | None = None) -> 
 
         def short() -> list[Stage]:
             seen["before"] = {k: p.detach().clone() for k, p in model.named_parameters()}
-            seen["stages"] = [shortened(stage, seen, stop_at) for stage in stages()]
+            whole = stages()
+            seen["asked"] = sum(stage.steps for stage in whole)
+            seen["stages"] = [shortened(stage, seen, stop_at) for stage in whole]
             seen["network"] = model
             return seen["stages"]
 
@@ -354,7 +372,7 @@ def train(subject: Subject, *, stop_at: int = 0, folder: Path | None = None) -> 
     with tempfile.TemporaryDirectory() as own:
         result = fit(build, Data(*sets[:1] * 2, *sets[1:] * 2), TrainSettings(device="cpu", checkpoint_every=1),
                      checkpoint=(folder or Path(own)) / "check.pt", quiet=True)  # fmt: skip
-    return {**result, "stages": seen["stages"], "before": seen["before"], "network": seen["network"]}
+    return {**result, **{name: seen[name] for name in ("stages", "before", "network", "asked", "spent")}}
 
 
 def shortened(stage: Stage, seen: dict[str, Any], stop_at: int) -> Stage:
@@ -362,7 +380,10 @@ def shortened(stage: Stage, seen: dict[str, Any], stop_at: int) -> Stage:
         if stop_at and seen["steps"] >= stop_at:
             raise Interrupted("the check stops it")
         seen["steps"] += 1
-        return stage.step(batch, run)
+        begin = time.monotonic()
+        result = stage.step(batch, run)
+        seen["spent"] += time.monotonic() - begin
+        return result
 
     held = {id(p) for o in stage.optimizers.values() for g in o.param_groups for p in g["params"]}
 
@@ -383,6 +404,19 @@ def trains_at_all(subject: Subject) -> str:
     return f"{result['steps']} steps in {result['took']:.1f} s"
 
 
+def quick_is_quick(subject: Subject) -> str:
+    """What the quick preset's training takes on this CPU, from the few steps on small batches that were made."""
+    trainable(subject)
+    result = trained(subject)
+    if not result["stages"]:
+        raise Skipped("it has no stages")
+    seconds = result["spent"] / max(result["steps"], 1) * result["asked"]
+    text = f"about {seconds:.0f} s for {result['asked']} steps"
+    if seconds > QUICK:
+        raise Broken(f"a quick preset that trains in at most {QUICK:.0f} s", text, "quick")
+    return text
+
+
 def trainable(subject: Subject) -> None:
     """Raises Skipped where there is nothing to train, or a pretrained file that training needs is not here."""
     from bench import weights
@@ -393,10 +427,18 @@ def trainable(subject: Subject) -> None:
         weights.path(name)
 
 
+def trained(subject: Subject) -> dict[str, Any]:
+    """The few steps of training; Skipped where they fail, which a check of its own says."""
+    try:
+        return subject.training()
+    except Exception:
+        raise Skipped("it does not train") from None
+
+
 def parameters_move(subject: Subject) -> None:
     """Every parameter that an optimizer holds, and no other."""
     trainable(subject)
-    result = subject.training()
+    result = trained(subject)
     if not result["stages"]:
         raise Skipped("it has no stages")
     model: Model = result["network"]
@@ -413,7 +455,7 @@ def parameters_move(subject: Subject) -> None:
 def resumes(subject: Subject) -> None:
     """Interrupted and gone on with, it ends where it would have without, bit for bit."""
     trainable(subject)
-    whole = subject.training()
+    whole = trained(subject)
     if whole["steps"] < 2:
         raise Skipped("it has fewer than two steps")
     with tempfile.TemporaryDirectory() as folder:
@@ -470,6 +512,7 @@ DEGRADATION = (
 )
 TRAINING = (
     ("trains", trains_at_all, "training"),
+    ("its quick preset is quick", quick_is_quick, "training"),
     ("gradients reach every trained parameter and no other", parameters_move, "training"),
     ("resumed equals uninterrupted", resumes, "what-is-saved"),
 )

@@ -78,6 +78,9 @@ WRONG = {  # what is replaced, by what, the check that must fail, what it must s
     "resume": ("run.minimize(F", "self.count = getattr(self, 'count', 0) + 1; run.minimize(self.count * F", "resumed", "another"),
     "variants": ("quick = {}", "quick = {}\n    variants = {'a': {'width': 8}, 'b': {'width': 8}}", "variants", "the same as a"),
     "mutable": ("frozen=True", "frozen=False", "frozen", "frozen=True"),
+    "prepare": ("quick = {}", "quick = {}\n\n    def prepare(self, *_):\n        self.register_buffer('mean', torch.ones(3))\n",
+                "saved", "registered in `build`"),
+    "slow": ('"one", 4,', '"one", 10**9,', "quick preset", "at most 1200 s"),
     "raises": ("return up(lr + 0.1", "return undefined + up(lr + 0.1", "shapes", "NameError"),
 }  # fmt: skip
 
@@ -104,6 +107,9 @@ def test_a_method_that_is_right_passes_and_later_checks_go_on(bench, tmp_path):
     file.write_text(METHOD.replace("return up(lr + 0.1", "return undefined + up(lr + 0.1"))
     code, out, _ = bench("check", file)
     assert code == 1 and "can be copied" in out and "right.py:" in out
+    file.write_text(METHOD.replace("run.minimize(F", "run.minimise(F"))
+    code, out, _ = bench("check", file)
+    assert code == 1 and out.count("no attribute 'minimise'") == 1 and "(it does not train)" in out, out  # said once
 
 
 DEGRADATION = """
