@@ -77,6 +77,19 @@ def test_processes_share_one_large_cell_and_give_what_one_gives(
     assert json.loads((tmp_path / "spread" / "status.json").read_text())["total"] == 15  # 8 of them chunks
 
 
+@pytest.mark.skipif(
+    not os.environ.get("BENCH_DEVICES_TESTS"), reason="half a minute for four processes: BENCH_DEVICES_TESTS=1"
+)
+def test_a_training_on_two_devices_is_the_same_in_a_process_of_a_cluster(bench, command, jobs, same, tmp_path):
+    assert bench(*command("alone", "tiny[steps=20]", "--devices", "2"))[0] == 0
+    code, _, err = bench(*command("spread", "tiny[steps=20]", "--devices", "2", *jobs))
+    assert code == 0 and "Traceback" not in err, err
+    same("alone", "spread")
+    assert bench(*command("one", "tiny[steps=20]"))[0] == 0
+    with pytest.raises(AssertionError):  # two draw other batches than one
+        same("alone", "one")
+
+
 def test_a_lost_run_leaves_its_results_and_goes_on_with_the_same_command(
     bench, command, jobs, fate, same, tmp_path, monkeypatch
 ):
