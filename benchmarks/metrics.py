@@ -96,7 +96,8 @@ def features(folder: Path, options: argparse.Namespace) -> None:
 
         def ours(compiled=compiled, cache=cache):
             given = Outputs(sr=folder_of_images(str(faces))[0], names=[f.name for f in files], cache=cache)
-            cache.pop(("inception sr", 2048), None)
+            for key in [k for k in cache if k[0] == "inception sr"]:
+                del cache[key]
             return inception.of_outputs(given, compiled=compiled)
 
         sides[name] = ours

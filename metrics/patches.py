@@ -21,7 +21,7 @@ from .inception import digests
 from .separable import filtered
 
 MOST = 65_536  # patches of a set and level
-Projections = tuple[Tensor, Tensor, Tensor, np.ndarray]  # of a level: mean, deviation, directions, sorted projections
+Projections = tuple[Tensor, Tensor, np.ndarray]  # of a level: directions, offset, sorted; see `projections`
 
 
 class Swd(OfSets):
@@ -124,8 +124,8 @@ class Swd(OfSets):
         parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in reference]
         for level, indices, patches in self.patches(ours, each, outputs.seed):
             if level < len(reference):
-                mean, std, directions, _ = reference[level]
-                values = (directions @ ((patches - mean) / std).flatten(0, 1).flatten(1).T).numpy()
+                directions, offset, _ = reference[level]
+                values = torch.addmm(-offset, directions, patches.flatten(0, 1).flatten(1).T).numpy()
                 parts[level].append((values, np.repeat(np.array(indices), each)))
         found = []
         for part in parts:
@@ -142,13 +142,16 @@ class Swd(OfSets):
         group_of = np.zeros(count, np.int32)
         for number, group in enumerate(groups):
             group_of[group] = number
-        found = [sliced_distances(values, target[3], group_of[owners], len(groups))
+        found = [sliced_distances(values, target[2], group_of[owners], len(groups))
                  for (values, owners), target in zip(levels, reference, strict=False)]  # fmt: skip
         whole, *left_out = 1000 * np.stack(found, 1)  # (all and each group left out, level)
         return whole.tolist(), np.mean(left_out, 1) if left_out else np.empty(0)
 
     def projections(self, images: Any, count: int, seed: int) -> list[Projections]:
-        """Per level: the patches' mean and deviation (1, 3, 1), random directions, and the sorted projections on them."""
+        """Per level: random directions over the patches' deviation (k, p), those of their mean (k, 1), the sorted projections.
+
+        A patch x, normalised by mean and deviation, is projected by directions x - offset.
+        """
         rng, found = torch.Generator().manual_seed(seed), []
         levels: dict[int, list[Tensor]] = {}
         for number, _, patches in self.patches(images, count, seed):
@@ -157,9 +160,9 @@ class Swd(OfSets):
             flat = torch.cat(levels.pop(number))
             mean, std = flat.mean((0, 2), keepdim=True), flat.std((0, 2), keepdim=True) + 1e-8
             directions = F.normalize(torch.randn(self.params.directions, flat[0].numel(), generator=rng), dim=1)
-            found.append(
-                (mean, std, directions, np.sort((directions @ ((flat - mean) / std).flatten(1).T).numpy(), axis=1))
-            )
+            scaled = (directions.unflatten(1, flat.shape[1:]) / std).flatten(1)
+            offset = scaled @ mean.expand(flat[:1].shape).flatten()[:, None]
+            found.append((scaled, offset, np.sort(torch.addmm(-offset, scaled, flat.flatten(1).T).numpy(), axis=1)))
         return found
 
     def patches(self, images: Any, count: int, seed: int) -> Iterator[tuple[int, list[int], Tensor]]:

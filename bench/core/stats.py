@@ -36,9 +36,9 @@ def mean_interval(values: np.ndarray, *, seed: int = 0, level: float = 0.95) -> 
 @cache
 def expanded(n: int, level: float) -> float:
     """The level at which the bootstrap's percentiles of the mean of n values cover ``level`` of normal ones."""
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
-    return float(1 - 2 * norm.cdf(-((n / (n - 1)) ** 0.5) * quantile(n - 1, level)))
+    return float(1 - 2 * ndtr(-((n / (n - 1)) ** 0.5) * quantile(n - 1, level)))
 
 
 def bootstrap_mean(
@@ -67,9 +67,9 @@ def _chunks(resamples: int, n: int, limit: int = 4_000_000) -> list[int]:
 @cache
 def quantile(freedom: int, level: float = 0.95) -> float:
     """Of Student's distribution, both sides: 1.96 for many degrees of freedom."""
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
 
-    return float(t.ppf((1 + level) / 2, freedom))
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 # ---------------------------------------------------------------- distances between sets

@@ -14,7 +14,7 @@ from bench.core.image import image_shape, read_image
 from bench.errors import UnreadableImage, UsageError
 from bench.faces.faceset import FaceSet
 
-ROOM = 96 << 20  # bytes of decoded images that one folder keeps; the others are read again each time
+ROOM = 64 << 20  # bytes of decoded images that one folder keeps; the others are read again each time
 AHEAD = 32  # images that threads decode before they are asked for
 
 
