@@ -19,7 +19,7 @@ from bench.core.spec import override
 from bench.errors import UsageError
 from bench.faces.faceset import Data
 from bench.faces.packed import unpack
-from bench.faces.read import list_files, load
+from bench.faces.read import describe, load
 
 
 def command(
@@ -46,26 +46,27 @@ def command(
         return crop(paths[0], paths[1], size)
     if action == "stats":
         return statistics(paths[0], Path(paths[1]), dims, device)
-    found = read(paths[0], strict) if paths else load(None, None)
-    sets = {"HR train": found.hr_train, "HR test": found.hr_test, "LR train": found.lr_train, "LR test": found.lr_test}
-    for name, faces in sets.items():
-        if faces is not None:
-            print(
-                f"{name:<9} {len(faces):>7} faces, {faces.extent}, fingerprint {faces.fingerprint}, from {faces.source}"
-            )
-    for reason in found.skipped:
+    return info(paths[0] if paths else "", strict)
+
+
+def info(path: str = "", strict: bool = False) -> int:
+    """What a packed file, folder or list holds, or the embedded faces; pixels pass once and are kept nowhere."""
+    skipped: list[str] = []
+    rows: list[tuple[str, int, str, str, str]] = []
+    if path and not Path(path).exists():
+        raise UsageError(f"{path}: no such file or folder")
+    if path and not path.endswith(".safetensors"):
+        found, skipped = describe(path, strict)
+        rows = [(f"HR {split}", *said, path) for split, said in found.items()]
+    else:
+        data = Data(*unpack(Path(path))) if path else load(None, None)
+        sets = {"HR train": data.hr_train, "HR test": data.hr_test, "LR train": data.lr_train, "LR test": data.lr_test}
+        rows = [(name, len(s), s.extent, s.fingerprint, s.source) for name, s in sets.items() if s is not None]
+    for name, count, extent, fingerprint, source in rows:
+        print(f"{name:<9} {count:>7} faces, {extent}, fingerprint {fingerprint}, from {source}")
+    for reason in skipped:
         print(f"skipped: {reason}")
     return 0
-
-
-def read(path: str, strict: bool) -> Data:
-    """One set, whatever its size: a packed file, folder or list."""
-    if path.endswith(".safetensors"):
-        return Data(*unpack(Path(path)))
-    if not Path(path).exists():
-        raise UsageError(f"{path}: no such file or folder")
-    list_files(Path(path), "HR")
-    return load(path, None, multiple=1, strict=strict)
 
 
 def make(out: Path, hr: str | None, lr: str | None, strict: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -60,10 +60,7 @@ class FaceSet:
     @property
     def extent(self) -> str:
         """``64x64``, or the range of sizes."""
-        sizes = sorted(self.buckets)
-        if not sizes:
-            return "none"
-        return "x".join(map(str, sizes[0])) if self.uniform else f"{self.size}-{max(map(max, sizes))} px"
+        return extent_of(self.buckets)
 
     @property
     def fingerprint(self) -> str:
@@ -136,6 +133,23 @@ class FaceSet:
     def _called(self) -> dict[tuple[int, int], list[str]]:
         rows = {size: [(row, name) for name, other, row in self.places if other == size] for size in self.buckets}
         return {size: [name for _, name in sorted(found)] for size, found in rows.items()}
+
+
+def extent_of(sizes: Collection[tuple[int, int]]) -> str:
+    """``64x48`` (height first) where all are one, or the range of sides."""
+    if len(sizes) < 2:
+        return "".join(f"{height}x{width}" for height, width in sizes) or "none"
+    return f"{min(map(min, sizes))}-{max(map(max, sizes))} px"
+
+
+def survey(faces: Iterable[tuple[str, np.ndarray]]) -> tuple[int, str, str]:
+    """Count, extent and fingerprint of a set whose faces pass once, in the order of their names."""
+    digest, sizes, count = hashlib.sha256(), set[tuple[int, int]](), 0
+    for name, image in faces:
+        FaceSet.enter(digest, name, image)
+        sizes.add((image.shape[1], image.shape[2]))
+        count += 1
+    return count, extent_of(sizes), digest.hexdigest()[:16]
 
 
 class _Copies(Mapping[tuple[int, int], Tensor]):

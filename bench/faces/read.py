@@ -24,7 +24,7 @@ from bench.core.store import Store
 from bench.errors import UsageError, printable
 from bench.faces.decode import usable
 from bench.faces.embedded import embedded
-from bench.faces.faceset import Data, FaceSet
+from bench.faces.faceset import Data, FaceSet, survey
 from bench.faces.packed import pack, unpack, write
 
 PACKED, ABOUT = "faces.safetensors", "faces.json"  # the files of an entry of the store
@@ -131,9 +131,36 @@ def _pack(
     name: str = "",
 ) -> dict[str, Any]:
     """Pack the faces of these files; the sets' fingerprints, and why files were skipped. An entry of the store keeps that."""
-    root = Path(source) if Path(source).is_dir() else Path(source).parent
     bad: list[str] = []
-    sets = {}
+    sets = _streams(splits, source, what, multiple, least, strict, bad)
+    made = {"fingerprints": write(folder / (name or PACKED), sets, {"source": source}), "skipped": bad}
+    if not name:
+        write_json(folder / ABOUT, made)
+    return made
+
+
+def describe(source: str, strict: bool = False) -> tuple[dict[str, tuple[int, str, str]], list[str]]:
+    """Count, extent and fingerprint of the train and test faces of a folder or list, of any size, and what is left out."""
+    bad: list[str] = []
+    left: list[str] = []
+    splits = list_files(Path(source), "HR", left)
+    if left and strict:
+        raise UsageError(f"{left[0]} (--strict)")
+    streams = _streams(splits, source, "HR", 1, MIN_LR, strict, bad)
+    return {split: survey(faces) for split, (_, faces) in streams.items()}, bad + left
+
+
+def _streams(
+    splits: tuple[list[Path], list[Path]],
+    source: str,
+    what: str,
+    multiple: int,
+    least: int,
+    strict: bool,
+    bad: list[str],
+) -> dict[str, tuple[list[str], Iterator[tuple[str, np.ndarray]]]]:
+    """Names that may come and faces that do, of train and test files. ``bad``: gets why files are skipped."""
+    root, sets = Path(source) if Path(source).is_dir() else Path(source).parent, {}
 
     def some(split: str, faces: Iterator[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
         first = next(faces, None)
@@ -146,10 +173,7 @@ def _pack(
         called = sorted((called, file) for file, called in unique_names(files, root).items())
         faces = usable(called, multiple, least, strict, bad, f"{what} {split}")
         sets[split] = ([name for name, _ in called], some(split, faces))
-    made = {"fingerprints": write(folder / (name or PACKED), sets, {"source": source}), "skipped": bad}
-    if not name:
-        write_json(folder / ABOUT, made)
-    return made
+    return sets
 
 
 def _opened(

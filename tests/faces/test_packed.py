@@ -221,6 +221,17 @@ def test_pixels_of_another_kind_are_not_packed(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_info_says_what_packing_would_and_writes_nothing(bench, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    code, out, _ = bench("data", "info", folder)
+    known = load(str(folder), None, store=Store(tmp_path / "store"))
+    assert code == 0
+    for name, faces_ in (("HR train", known.hr_train), ("HR test", known.hr_test)):
+        said = f"{len(faces_)} faces, {faces_.extent}, fingerprint {faces_.fingerprint}, from {folder}"
+        assert any(line.startswith(name) and line.endswith(said) for line in out.splitlines())
+    assert "0031.png: not an image" in out and bench("data", "info", folder, "--strict")[0] == 2
+
+
 @pytest.mark.parametrize("count", [None, 0])
 def test_a_set_without_faces_is_shown_but_not_used(bench, tmp_path, count):
     made = [(name, np.zeros((3, 16, 16), np.uint8)) for name in "ab"]
