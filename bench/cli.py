@@ -315,12 +315,18 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
 
+PLACES = {"data": "paths", "study": "paths", "weights": "names"}  # of commands that take any number
+
+
 def parsed(arguments: list[str]) -> argparse.Namespace:
-    """The options. argparse fills optional IN and OUT with nothing where an option stands before them; here they count."""
+    """The options. argparse fills optional places (IN, PATH) with nothing where an option stands before; here they count."""
     options, rest = parser().parse_known_args(arguments)
     paths = [text for text in rest if not text.startswith("-")]
     if options.command == "degrade" and options.input is None and len(paths) == len(rest) == 2:
         options.input, options.output = rest
+        rest = []
+    if (places := PLACES.get(options.command)) and not getattr(options, places) and len(paths) == len(rest):
+        setattr(options, places, rest)
         rest = []
     if rest:
         return parser().parse_args(arguments)  # which refuses the rest

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from smooth import smooth_images
 
+from bench import cli
 from bench.core.image import read_image, write_image
 
 ROOT = Path(__file__).parents[2]
@@ -143,3 +144,24 @@ def test_data_is_packed_cropped_and_described(bench, folders, tmp_path):
     write_image(tmp_path / "wide.png", np.zeros((3, 40, 60), np.uint8))
     assert bench("data", "crop", tmp_path / "wide.png", tmp_path / "square.png", "--size", 16)[0] == 0
     assert read_image(tmp_path / "square.png").shape == (3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "values"),
+    [
+        ("data make --hr a out --lr b", "paths", ["out"]),
+        ("data crop --size 32 in out", "paths", ["in", "out"]),
+        ("data crop in out --size 32", "paths", ["in", "out"]),
+        ("weights verify --json a b", "names", ["a", "b"]),
+        ("weights list --json", "names", []),
+        ("study score --out o votes", "paths", ["votes"]),
+    ],
+)
+def test_places_may_stand_after_options(line, name, values):
+    assert getattr(cli.parsed(line.split()), name) == values
+
+
+def test_what_is_no_place_is_refused_wherever_it_stands(bench):
+    for line in ("data make out --nope x", "data make --nope", "weights verify a --json b"):
+        code, _, err = bench(*line.split())
+        assert code == 2 and "unrecognized" in err

@@ -223,6 +223,8 @@ def test_pixels_of_another_kind_are_not_packed(tmp_path):
 
 def test_info_says_what_packing_would_and_writes_nothing(bench, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", "/nowhere")
+    code, out, _ = bench("data", "info", "--strict", folder)  # options may come first
+    assert code == 2
     code, out, _ = bench("data", "info", folder)
     known = load(str(folder), None, store=Store(tmp_path / "store"))
     assert code == 0
