@@ -31,7 +31,10 @@ class NtireFace(bench.Metric):
     direction = "higher"
     default = False
     guard = ("passes", "gate")
-    parts = {name: f"{name} term" for name in (*QUALITIES, "fid")}
+    parts = {
+        "clipiqa": "clipiqa term", "maniqa": "maniqa term", "musiq": "musiq term", "qalign": "qalign term", "niqe": "niqe term",
+        "fid": "fid term",
+    }  # fmt: skip
     paper = "Chen et al.: NTIRE 2025 challenge on real-world face restoration: methods and results, CVPR workshops 2025"
 
     @dataclass(frozen=True)
