@@ -52,8 +52,9 @@ class DegradationGAN(bench.Degradation):
                              "decay_every": 1828}}  # fmt: skip
     lengths = ("steps", "decay_every")
 
-    # Small and short for the quick preset: an eighth of the widths, ten times the generator's learning rate.
-    quick = {"width": 8, "critic_width": 8, "batch": 16, "steps": 100, "lr": 1e-3, "critic_lr": 1e-3}
+    # Small and short for the quick preset: an eighth of the widths, twenty times the generator's learning rate, which halves
+    # twice.
+    quick = {"width": 8, "critic_width": 8, "batch": 16, "steps": 100, "lr": 2e-3, "critic_lr": 1e-3, "decay_every": 40}
 
     def build(self) -> None:
         p = self.params
