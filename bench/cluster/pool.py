@@ -34,6 +34,7 @@ CONFIGURATION = {
     "distributed.scheduler.work-stealing": True,
     "distributed.scheduler.worker-saturation": 1.0,  # nothing waits in a worker: what matters more may come meanwhile
     "distributed.comm.timeouts.connect": "60s",
+    "distributed.deploy.lost-worker-timeout": "5s",  # after which a queue is asked for another job in its place
     "distributed.admin.large-graph-warning-threshold": "100MB",
 }
 

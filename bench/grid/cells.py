@@ -209,13 +209,15 @@ class Cells:
         outputs = self.artefacts.outputs(method, condition, folder)
         for m in self.plan.measures:
             lacks = any(getattr(outputs, need) is None for need in m.metric.needs)
-            if m.metric.about != "sr" or lacks or start >= len(outputs.names) or not splits(m.metric, outputs):
+            if m.metric.about != "sr" or lacks or start >= len(outputs.names) or m.label in self.unavailable:
                 continue
             try:
+                if not splits(m.metric, outputs):
+                    continue
                 key = key_of({**self.of_score(m), "images": images})
                 if not self.store.has("score", key):
                     self.part(m, key, lambda: outputs, start)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 outcome(error, m.label)  # raises what stops a run
 
     def of_score(self, measure: Measure) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import torch
 
 from bench.api.metric import Metric, Outputs
 from bench.core.files import write_atomically
-from bench.errors import BenchError
 from bench.grid.recipe import Measure
 
 CHUNK = 4096  # faces that are measured together, in one process as in many: values follow from that
@@ -80,7 +79,7 @@ class Spool:
 
     def __init__(self, measures: Sequence[Measure], outputs: Outputs) -> None:
         self.folder = TemporaryDirectory(prefix="bench-")
-        self.wrong: dict[str, BenchError | Exception] = {}
+        self.wrong: dict[str, Exception | SystemExit] = {}
         self.count = starts(len(outputs.names))
         able = [m for m in measures if all(getattr(outputs, need) is not None for need in m.metric.needs)]
         self.split = [m for m in able if m.metric.about == "sr" and splits(m.metric, outputs)]
@@ -91,7 +90,7 @@ class Spool:
                     try:
                         with torch.inference_mode():
                             write_part(self.file(index, start), measure.metric.part(own(chunk)))
-                    except Exception as error:
+                    except (Exception, SystemExit) as error:
                         self.wrong[measure.label] = error
 
     def file(self, index: int, start: int) -> Path:

@@ -65,6 +65,8 @@ def test_a_killed_run_leaves_what_is_done_and_names_what_is_to_come(
     page = (out / "report.html").read_text()
     first = page[page.index('<p class="notice">') : page.index("<h1>")]
     assert code == 0 and "Not finished: still to come are train tiny[steps=4], tiny[steps=4] on noise" in first, err
+    code, said, _ = bench("status", out)
+    assert code == 0 and "stopped on" in said and "18/24 tasks done" in said and "failed: broken on noise" in said, said
     assert "this plugin is broken" in page
     use(monkeypatch, plugin)
     assert Run(settings).go() == 1
