@@ -33,7 +33,8 @@ PATHS = (
     "run",
     "show",
 )  # options that name a place
-WATCHED = ("run", "check")  # commands that go on where a plugin ends the process
+# Commands that say so where a plugin ends the process, and go on where they can.
+WATCHED = ("run", "check", "report", "train", "infer", "degrade", "score")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -350,7 +351,7 @@ def main(argv: list[str] | None = None) -> int:
         if empty := next((name for name in PATHS if getattr(given, name, None) == ""), None):
             raise UsageError(f"--{empty} takes a path, not an empty text")
         if given.command in WATCHED and (given.plugin or _installed(given)) and trail.can_watch():
-            return trail.watched(partial(_perform, given, arguments), given.time_limit)
+            return trail.watched(partial(_perform, given, arguments), getattr(given, "time_limit", None))
         return _perform(given, arguments)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import plugins
+from bench.core.blame import in_one_line, place_of
 from bench.core.files import read_toml
 from bench.core.hashing import content_hash, key_of
 from bench.core.results import read_table
-from bench.errors import BenchError, UsageError
+from bench.core.trail import step
+from bench.errors import BenchError, CellFailed, PluginFailed, UsageError
 from bench.grid.reports import rendered
 from bench.grid.status import read
 
@@ -29,11 +31,19 @@ def command(runs: list[str], format: str, out: str | None, layout: str | None = 
     if wanted and not takes:
         raise UsageError(f"report {format!r} has no layout; leave out {', '.join(wanted)}")
     render = partial(render, layout=wanted) if takes else render
+    ours = plugins.entry("reports", format).source in plugins.BUILT_IN
     try:
-        written = rendered(render, folders, Path(out) if out else default)
+        with step(f"report {format!r}"):
+            written = rendered(render, folders, Path(out) if out else default)
+    except PluginFailed as error:  # it ended an earlier process
+        raise CellFailed(str(error)) from None
     except BenchError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (Exception, SystemExit) as error:
+        if not ours:
+            raise CellFailed(f"report {format!r}: {in_one_line(error)} ({place_of(error)})") from error
+        if not isinstance(error, (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)):
+            raise
         raise UsageError(
             f"{', '.join(runs)}: cannot be shown, not as bench wrote it ({type(error).__name__}: {error})"
         ) from error

@@ -92,7 +92,7 @@ def watched(work: Callable[[], int], limit: float | None = None) -> int:
             return answer
         how = f"did not end within {limit:g} s (--time-limit)" if status is None else died(status)
         if not steps:
-            print(f"bench: {how}, with no report; what was finished is kept, the same command goes on", file=sys.stderr)
+            print(f"bench: {how} before the command was done; what was finished is kept", file=sys.stderr)
             return 1 if status is None or status >= 0 else 128 - status
         _ruined[steps[-1]] = how
 

@@ -16,4 +16,6 @@ def rendered(render: Callable[[list[Path], Path], Any], runs: list[Path], out: P
     files = [found] if isinstance(found, (str, Path)) else list(found or ())
     if not files or not all(isinstance(file, (str, Path)) for file in files):
         raise UsageError(f"the report format returned {type(found).__name__}; it returns the path of what it wrote")
+    if absent := next((file for file in files if not Path(file).exists()), None):
+        raise UsageError(f"the report format returned {absent}, and wrote no such file")
     return [Path(file) for file in files]

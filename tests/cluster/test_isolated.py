@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import smooth_images
+from smooth import smooth_images
 
 from bench.cli import main
 from bench.core.image import write_image
@@ -311,14 +311,65 @@ def test_a_check_goes_on_after_what_ends_its_process(tmp_path):
     assert "came it ended its process (exit code 0) (bad.py:" in done.stdout and "ok" in done.stdout
 
 
+REPORTS = {
+    "report-raises": ("raise KeyError('gone')", "report 'report-raises': KeyError: 'gone' (formats.py:"),
+    "report-exits": ("import sys; sys.exit(0)", "report 'report-exits': SystemExit: 0 (formats.py:"),
+    "report-writes-nothing": ("return out", "wrote no such file"),
+    "report-ends-its-process": (
+        "import os; os._exit(0)",
+        "report 'report-ends-its-process': it ended its process (exit code 0)",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def formats(tmp_path_factory):
+    """A finished run's folder, and a plugin file with a wrong format a kind."""
+    from bench.testing.reports import a_run
+
+    folder = tmp_path_factory.mktemp("formats")
+    made = "".join(f"def f{i}(runs, out):\n    {body}\n" for i, (body, _) in enumerate(REPORTS.values()))
+    names = ", ".join(f"{name!r}: f{i}" for i, name in enumerate(REPORTS))
+    hook = f"import bench\n@bench.hookimpl\ndef bench_reports():\n    return {{{names}}}\n"
+    (folder / "formats.py").write_text(made + hook)
+    return a_run(folder / "run"), folder / "formats.py"
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_format_that_misbehaves_is_one_line_and_no_success(bench, formats, tmp_path, name):
+    run, file = formats
+    words = ["report", str(run), "--plugin", str(file), "--format", name, "--out", str(tmp_path / "out")]
+    if "process" in name:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", *words], cwd=ROOT, capture_output=True, text=True, timeout=100
+        )
+        code, out, err = done.returncode, done.stdout, done.stderr
+    else:
+        code, out, err = bench(*words)
+    assert code == (2 if "nothing" in name else 1) and not out and err.count("\n") == 1 and REPORTS[name][1] in err, err
+
+
+def test_a_command_whose_plugin_ends_the_process_does_not_succeed(tmp_path):
+    file = tmp_path / "bad.py"
+    file.write_text(
+        "import os\nimport bench\nclass Bad(bench.Method):\n    def infer(self, lr):\n        os._exit(0)\n"
+    )
+    write_image(tmp_path / "in.png", smooth_images(1, 16)[0])
+    words = ["infer", "bad", "--plugin", str(file), str(tmp_path / "in.png"), str(tmp_path / "out"), "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 1 and "it ended its process (exit code 0) before the command was done" in done.stderr
+
+
 def test_the_page_says_what_these_tests_see():
     page = (ROOT / "docs" / "misbehaviour.md").read_text(encoding="utf-8")
     told = {kind: rest for kind, rest in re.findall(r"^\| `([\w-]+)` \| (.*) \|$", page, re.M)}
-    everything = {**INFER, **TRAINS, **METRICS, **CONDITIONS, **FILES, **ASKED}
+    everything = {**INFER, **TRAINS, **METRICS, **CONDITIONS, **FILES, **ASKED, **REPORTS}
     assert list(told) == list(everything) and len(told) >= 25
     for kind, row in everything.items():
         code = told[kind].rpartition("| ")[2]
-        assert code == ("0" if row[-1] == "" else "1"), kind
+        assert code == ("0" if row[-1] == "" else "2" if kind == "report-writes-nothing" else "1"), kind
 
 
 def test_isolated_results_are_those_of_one_process(bench, folders, plugin, tmp_path):
