@@ -102,7 +102,9 @@ def test_the_viewer_slides_zooms_together_and_answers_keys(opened):
     page.keyboard.press("ArrowRight")
     assert page.evaluate("bench.state.i") == first + 1
     page.keyboard.press("m")
-    assert page.evaluate("[bench.state.zoom, bench.state.x]") == [2, -0.5]
+    assert page.evaluate("[bench.state.zoom, bench.state.x, bench.state.y]") == [2, -0.5, -1], (
+        "the lower half, its middle"
+    )
     page.keyboard.press("s")
     assert page.eval_on_selector(".viewer", "box => !box.classList.contains('sharp')")
     page.select_option(".viewer select[title='Order of the faces']", "worst|psnr")
