@@ -207,14 +207,14 @@ def curves(
     size = min(width, WIDTH[1])
     figure, axis = plt.subplots(figsize=(size, size * 0.68))
     for name, points in series.items():
-        axis.plot(*zip(*points, strict=True), label=short(name), **style(styles.get(name, 0)))
+        axis.plot(*zip(*points, strict=True), label=short(name, 24), **style(styles.get(name, 0)))
     axis.set_xlabel(axes[0])
     axis.set_ylabel(axes[1])
     axis.set_xlim(left=0)
     axis.set_ylim(bottom=0)
     axis.grid(color="0.9", linewidth=0.5)
     if len(series) > 1:  # above the axes, where no line is
-        longest = max(len(short(name)) for name in series)
+        longest = max(len(short(name, 24)) for name in series)
         axis.legend(frameon=False, ncols=max(1, int(size / (0.35 + 0.058 * longest))), loc="lower left", columnspacing=1.2,
                     bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.2, handlelength=1.8, labelspacing=0.3)  # fmt: skip
     return figure
@@ -228,6 +228,7 @@ def plane(
     assert i is not None and j is not None
     size = min(width, WIDTH[1])
     figure, axis = plt.subplots(figsize=(size, size * 0.8))
+    marked: list[tuple[float, float, str]] = []
     for row in table.rows:
         across, up = row.cells[i].value, row.cells[j].value
         if across is None or up is None or not np.isfinite([across, up]).all():
@@ -235,7 +236,7 @@ def plane(
         name = names.get(row.key, row.label)
         how = style(styles.get(name, 0)) | {"linestyle": "none", "markersize": 5}
         axis.plot(across, up, **how)
-        axis.annotate(short(row.label, 24), (across, up), textcoords="offset points", xytext=(5, 3), fontsize=6.5)
+        marked.append((across, up, short(row.label, 24)))
     for column, label, set_label, invert in (
         (table.columns[i], "distortion", axis.set_xlabel, axis.invert_xaxis),
         (table.columns[j], "perception", axis.set_ylabel, axis.invert_yaxis),
@@ -245,4 +246,19 @@ def plane(
             invert()
     axis.margins(0.15)
     axis.grid(color="0.9", linewidth=0.5)
+    _annotate(figure, axis, marked)
     return figure
+
+
+def _annotate(figure: Any, axis: Any, marked: list[tuple[float, float, str]]) -> None:
+    """Names beside their points where they cover no other name, on the side that has room; a name without room is left out."""
+    renderer = figure.canvas.get_renderer()
+    taken: list[Any] = []
+    for x, y, name in marked:
+        for dx, dy, ha in ((5, 3, "left"), (-5, 3, "right"), (5, -8, "left"), (-5, -8, "right")):
+            text = axis.annotate(name, (x, y), textcoords="offset points", xytext=(dx, dy), ha=ha, fontsize=6.5)
+            box = text.get_window_extent(renderer)
+            if axis.bbox.x0 <= box.x0 and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            text.remove()

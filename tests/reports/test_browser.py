@@ -126,6 +126,20 @@ def test_one_switch_turns_all_conditions_and_the_page_fits_a_phone(opened):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_long_and_hostile_names_leave_a_phones_page_its_width(opened, run):
+    text = (run / "results.csv").read_text()
+    hostile = "<img src=x onerror=alert(1)>" + "n" * 272
+    (run / "results.csv").write_text(text.replace("edge_net", hostile))
+    (run / "run.json").write_text((run / "run.json").read_text().replace('"name": "edge_net"', f'"name": "{hostile}"'))
+    (file,) = html.render([run], run / "report.html")
+    page = opened(width=390, height=844)
+    page.goto(f"file://{file}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(f"#summary th:has-text('{hostile}')").count() == 1 and page.locator("img[src=x]").count() == 0
+    page.click("#summary td.opens >> nth=0")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390 and page.locator("img[src=x]").count() == 0
+
+
 def test_without_javascript_every_condition_stands_on_the_page(opened):
     page = opened(java_script_enabled=False)
     assert page.locator(".pane").count() == page.locator(".pane:visible").count() > 4

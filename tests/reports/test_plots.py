@@ -140,6 +140,17 @@ def test_kernels_and_noise_are_those_of_the_checkpoint(full):
     assert "fitted-jpeg-kernel" not in figures(full), "a link may lead anywhere"
 
 
+def test_names_of_points_cover_no_other_name():
+    figure, axis = plt.subplots(figsize=(3, 2))
+    axis.plot([0, 1], [0, 1])
+    plots._annotate(figure, axis, [(0.5, 0.5, f"method-{i}") for i in range(6)])
+    boxes = [text.get_window_extent() for text in axis.texts]
+    assert len(boxes) == 4 and not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i]), (
+        "four sides have room"
+    )
+    plt.close(figure)
+
+
 def test_names_lean_where_their_words_do_not_fit():
     upright = plots.headings(["low-to-high", "bicubic"], 0.5)
     assert [text for text, _ in upright] == ["low-to-\nhigh", "bicubic"] and "rotation" not in upright[0][1]
