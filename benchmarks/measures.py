@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,37 +53,43 @@ def given(folders: dict[str, Path]) -> Outputs:
 
 
 def packages(folder: Path, options: argparse.Namespace) -> None:
-    """Metric.score against pyiqa's metric on every pair of files, as its command calls it; no start-up on either side."""
+    """Metric.score against pyiqa's metric on one pair after the other, as its command calls it; no start-up on either side.
+
+    From files, and with all images in memory: the measure alone.
+    """
     import pyiqa
 
     for name, theirs in PEERS.items():
         folders = sets(folder, options.faces, SIZES.get(name, 128))
-        pairs = [(str(folders["sr"] / f.name), str(f)) for f in sorted(folders["hr"].glob("*.png"))]
+        pairs: Any = [(str(folders["sr"] / f.name), str(f)) for f in sorted(folders["hr"].glob("*.png"))]
+        held = given(folders)
+        tensors = [
+            [torch.from_numpy(i)[None].float() / 255 for i in pair] for pair in zip(held.sr, held.hr, strict=True)
+        ]
         peer, kind = pyiqa.create_metric(theirs, device="cpu"), plugins.load("metrics", name)
         same = {"color": "rgb" if name == "psnr" else "y", "border": 0}  # as pyiqa
         metric = kind(override(kind.Params(), {k: v for k, v in same.items() if hasattr(kind.Params(), k)}, name))
 
-        def ours(metric=metric, folders=folders) -> float:
-            return metric.score(given(folders)).value
-
-        def other(peer=peer, pairs=pairs) -> float:
+        def other(pairs: Any, peer=peer) -> float:
             return float(np.mean([peer(*(pair if peer.metric_mode == "FR" else pair[:1])).item() for pair in pairs]))
 
-        times: list[list[tuple[float, float]]] = [[], []]
-        values = [ours(), 0.0]  # warm: what is imported and allocated once
-        for _ in range(options.rounds):
-            for side, work in enumerate((ours, other)):
-                begin = time.perf_counter(), time.process_time()
-                values[side] = work()
-                times[side].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
-        wall, cpu = ([tuple(t[k] for t in side) for side in times] for k in (0, 1))
-        ratios = [b / a for a, b in zip(*wall, strict=True)]
-        print(
-            f"packages, {name}: bench {median(wall[0]):.2f} s, pyiqa {median(wall[1]):.2f} s: {median(ratios):.1f}x "
-            f"({min(ratios):.1f}-{max(ratios):.1f}); CPU {median(cpu[0]):.2f} and {median(cpu[1]):.2f} s, "
-            f"{median(cpu[1]) / median(cpu[0]):.1f}x; values {values[0]:.6g} and {values[1]:.6g}",
-            flush=True,
-        )
+        sides = {
+            "files": (lambda f=folders, m=metric: m.score(given(f)).value, lambda p=pairs, o=other: o(p)),
+            "memory": (lambda g=held, m=metric: m.score(g).value, lambda p=tensors, o=other: o(p)),
+        }
+        for where, (mine, its) in sides.items():
+            values, times = [mine(), 0.0], ([], [])  # warm: what is imported and allocated once
+            for _ in range(options.rounds):
+                for side, work in enumerate((mine, its)):
+                    begin = time.perf_counter(), time.process_time()
+                    values[side] = work()
+                    times[side].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
+            wall, cpu = ([median(t[k] for t in side) for side in times] for k in (0, 1))
+            print(
+                f"packages, {name} from {where}: bench {wall[0]:.2f} s, pyiqa {wall[1]:.2f} s: {wall[1] / wall[0]:.1f}x; "
+                f"CPU {cpu[0]:.2f} and {cpu[1]:.2f} s, {cpu[1] / cpu[0]:.1f}x; values {values[0]:.6g} and {values[1]:.6g}",
+                flush=True,
+            )
 
 
 def run(command: list[str]) -> tuple[float, float, float]:

@@ -72,12 +72,12 @@ class _Fidelity(bench.Metric):
         least = self.least + 2 * border
         return bench.per_face(inside, outputs.sr, outputs.hr, device=outputs.device, least=least, why=self.why)
 
-    def channels(self, images: Tensor, floor: float = 16) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, 1 or 3, H, W) of 0-255, luma as it is, not rounded. ``floor``: luma of black."""
+    def channels(self, images: Tensor, peak: float = 255, floor: float = 16) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, 1 or 3, H, W) of 0-``peak``, luma as it is, not rounded. ``floor``: luma of black."""
         color = self.params.color
         if color == "rgb":
-            return images * 255
-        scale, floor = (219, floor) if color == "ycbcr" else (255, 0)
+            return images * peak if peak != 1 else images
+        scale, floor = (219 / 255 * peak, floor) if color == "ycbcr" else (peak, 0)
         red, green, blue = images.unbind(1)
         first, second, third = (scale * weight for weight in BT601)
         grey = (red * first).add_(green, alpha=second).add_(blue, alpha=third)
@@ -92,7 +92,8 @@ class Psnr(_Fidelity):
     formula = "10 log10(1/(MSE + 1e-8))"
 
     def compare(self, sr: Tensor, hr: Tensor) -> Tensor:
-        error = (self.channels(sr - hr, floor=0) / 255).square().mean((1, 2, 3))  # luma is linear
+        change = self.channels(sr - hr, peak=1, floor=0).flatten(1)  # luma is linear
+        error = torch.linalg.vector_norm(change, dim=1).square() / change.shape[1]
         return -10 * (error + 1e-8).log10()
 
 
