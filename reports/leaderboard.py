@@ -12,7 +12,8 @@ from markupsafe import Markup
 from bench.core.files import write_text
 
 from .faces import decimals
-from .tables import SEED, Cell, Column, cell, compared, headline, rank, read, split
+from .rows import competitor
+from .tables import DETAIL, FLOOR, SEED, Cell, Column, cell, compared, headline, rank, read, split, unsound, whole
 
 Key = tuple[str, str]  # a metric and its protocol, but for the seed
 
@@ -48,13 +49,11 @@ def leaderboard(runs: list[Path], out: Path) -> list[Path]:
 def boards(rows: list[dict[str, Any]], records: list[dict[str, Any]]) -> list[Board]:
     """The tables, in the order of the rows; in each one metric's columns beside each other, best and second marked."""
     found: dict[tuple[str, ...], Board] = {}
+    unfit = unsound([r for r in rows if r["method"]])
     for row in rows:
-        if (
-            row["status"] != "ok"
-            or not row["method"]
-            or not headline(row["metric"])
-            or split(row["metric"])[0] == "cost"
-        ):
+        head, part = whole(row["metric"])
+        shown = headline(row["metric"]) and part != FLOOR and not part.startswith(DETAIL) and split(head)[0] != "cost"
+        if row["status"] != "ok" or not row["method"] or not shown:
             continue
         record = next((r for r in records if r["run"] in row["run"]), records[0])  # of seeds, the first
         data, scale = str(record["data"].get("name") or record["run"]), str(row.get("scale") or "")
@@ -63,7 +62,8 @@ def boards(rows: list[dict[str, Any]], records: list[dict[str, Any]]) -> list[Bo
         key = (row["metric"], SEED.sub("", row["protocol"]))
         board.columns.setdefault(key, Column(row["metric"], row["direction"]))
         who = (row["method"], row["variant"], row["degradation"], row["run"] or record["run"])
-        board.rows.setdefault(who, {})[key] = cell(row)
+        board.rows.setdefault(who, {})[key] = one = cell(row)
+        one.sound = (competitor(row), row["condition"], head) not in unfit
     for board in found.values():
         metrics = list(dict.fromkeys(metric for metric, _ in board.columns))
         ordered = sorted(board.columns.items(), key=lambda item: metrics.index(item[0][0]))
@@ -72,5 +72,5 @@ def boards(rows: list[dict[str, Any]], records: list[dict[str, Any]]) -> list[Bo
             cells = [mine[key] for mine in board.rows.values() if key in mine]
             board.columns[key] = compared(column, cells)
             if not board.columns[key].apart:
-                rank(cells, column.direction)
+                rank([c for c in cells if c.sound], column.direction)
     return list(found.values())

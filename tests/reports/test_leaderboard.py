@@ -56,6 +56,22 @@ def test_seeds_are_one_row_and_hostile_names_are_names(tmp_path):
     assert "<script>" not in source.partition("<tbody>")[2].partition("</tbody>")[0]
 
 
+def test_what_ignores_its_input_leads_no_board_and_floors_are_no_columns(tmp_path):
+    rows = []
+    for method, value, explained in (("deaf", 1.0, 15.0), ("one", 9.0, 35.0), ("two", 10.0, 36.0)):
+        for part, v in (("", value), (".lr_psnr", explained), (".lr_floor", 24.0)):
+            rows.append(row(method, "real", f"consistency{part}", v, direction="lower"))
+        rows += [row(method, "real", f"swd{part}", v, direction="lower")
+                 for part, v in (("", 30 + value), (".floor", 3.0), (".level0", 20 + value))]  # fmt: skip
+    run = tmp_path / "a"
+    made(run, 20.0)
+    pd.DataFrame(rows).to_csv(run / "results.csv", index=False)
+    (board,) = leaderboard.boards(*tables.read([run]))
+    assert [metric for metric, _ in board.columns] == ["consistency", "swd"]
+    ranks = {who[0]: [c.rank for c in cells.values()] for who, cells in board.rows.items()}
+    assert ranks == {"deaf": [0, 1], "one": [1, 2], "two": [2, 0]}
+
+
 def test_a_folder_without_results_is_named(tmp_path, capsys):
     assert main(["leaderboard", str(tmp_path), "--out", str(tmp_path / "site")]) == 2
     assert "no results of a run" in capsys.readouterr().err and not (tmp_path / "site").exists()
