@@ -62,6 +62,7 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         heading=heading(found),
         overview=summed,
         tied=overview.tied(summed),
+        seeded=overview.seeded(summed),
         glance=glance(summed, planes),
         strips=strips(galleries),
         galleries=galleries,

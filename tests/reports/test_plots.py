@@ -39,7 +39,7 @@ def full(run):
 
 def figures(run, **layout):
     """Each figure by its name, closed."""
-    with plt.rc_context(plots.STYLE):
+    with plt.rc_context({**plots.STYLE, "figure.max_open_warning": 0}):
         made = dict(plots._all(plt, contents([run]), [run], layout, plots.WIDTH[layout.get("columns", 2)]))
     plt.close("all")
     return made

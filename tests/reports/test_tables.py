@@ -224,6 +224,19 @@ def test_seeds_are_replicates(make_run):
     assert len(tables.build(other)[0].rows) == 6, "another preset is another method, not a replicate"
 
 
+def test_a_run_of_several_seeds_counts_its_methods_once_and_tells_its_models_apart(make_run):
+    run = make_run()
+    frame = pd.read_csv(run / "results.csv", keep_default_na=False)
+    pd.concat([frame, frame.assign(seed=1)]).to_csv(run / "results.csv", index=False)
+    record = json.loads((run / "run.json").read_text())
+    models = [{**m, "seed": seed, "images": f"{m['label']},seed={seed}"} for m in record["methods"] for seed in (0, 1)]
+    (run / "run.json").write_text(json.dumps({**record, "seeds": [0, 1], "methods": models}))
+    source = page(run)
+    assert "<h1>3 methods on faces</h1>" in source and ">3 methods \u00d7 2 conditions" in source
+    assert "seeds 0, 1" in source and source.count('<span class="soft">seed 1</span>') == 1, "one method is trained"
+    assert "of several seeds their standard deviation" in source
+
+
 def test_a_faces_value_is_the_mean_over_seeds_and_belongs_to_its_row(make_run):
     """By pandas alone; what the page shows of a face is found by the key of the table's row."""
     runs = [make_run(f"s{seed}", seed=seed) for seed in (0, 1, 2)]
