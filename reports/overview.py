@@ -40,9 +40,9 @@ def overview(tables: list[Table]) -> Overview | None:
     groups: list[Any] = []
     for name in [first(synthetic, DISTORTION), first(synthetic, PERCEPTION[:2])]:
         if name and not (groups and len(synthetic) > 2):
-            some = [(t, find_column(t, name)) for t in synthetic[:CONDITIONS]]
-            title = next(t.columns[i].title for t, i in some if i is not None)
-            groups.append(Group(f"{title} on", [(t.condition or "all faces", t, i) for t, i in some if i is not None]))
+            some = [(t, i) for t in synthetic if (i := find_column(t, name)) is not None][:CONDITIONS]
+            title = some[0][0].columns[some[0][1]].title
+            groups.append(Group(f"{title} on", [(t.condition or "all faces", t, i) for t, i in some]))
     for table in real:
         found = [i for name in REAL if (i := find_column(table, name)) is not None]
         found = found or [i for i, c in enumerate(table.columns) if not split(c.metric)[2]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.commands.report import readable_runs
+from bench.commands.report import as_written, readable_runs
 from bench.core import stats
 from bench.core.results import read_table
 from bench.errors import UsageError
@@ -21,7 +21,8 @@ def command(runs: list[str], as_json: bool, all_values: bool, **_: object) -> in
     """Print settings, data and values that differ; each value with Wilcoxon's p over the faces that both have."""
     if len(runs) != 2:
         raise UsageError("bench compare takes two runs")
-    found = compare(*readable_runs(runs))
+    with as_written(runs):
+        found = compare(*readable_runs(runs))
     print(json.dumps(found, indent=1) if as_json else in_words(found, all_values))
     return 0
 

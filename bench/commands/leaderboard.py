@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench import plugins
-from bench.commands.report import readable_runs
+from bench.commands.report import as_written, readable_runs
 
 
 def command(runs: list[str], out: str, **_: object) -> int:
     """Write the page into a folder that a group can put on its server."""
-    for path in plugins.load("reports", "leaderboard")(readable_runs(runs), Path(out)):
+    render = plugins.load("reports", "leaderboard")
+    with as_written(runs):
+        written = render(readable_runs(runs), Path(out))
+    for path in written:
         print(path)
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,23 +35,29 @@ def command(runs: list[str], format: str, out: str | None, layout: str | None = 
     render = partial(render, layout=wanted) if takes else render
     ours = plugins.entry("reports", format).source in plugins.BUILT_IN
     try:
-        with step(f"report {format!r}"):
+        with step(f"report {format!r}"), as_written(runs) if ours else nullcontext():
             written = rendered(render, folders, Path(out) if out else default)
     except PluginFailed as error:  # it ended an earlier process
         raise CellFailed(str(error)) from None
     except BenchError:
         raise
     except (Exception, SystemExit) as error:
-        if not ours:
-            raise CellFailed(f"report {format!r}: {in_one_line(error)} ({place_of(error)})") from error
-        if not isinstance(error, (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)):
+        if ours:
             raise
-        raise UsageError(
-            f"{', '.join(runs)}: cannot be shown, not as bench wrote it ({type(error).__name__}: {error})"
-        ) from error
+        raise CellFailed(f"report {format!r}: {in_one_line(error)} ({place_of(error)})") from error
     for path in written:
         print(path)
     return 0
+
+
+@contextmanager
+def as_written(runs: list[str]) -> Iterator[None]:
+    """Where what is read of runs' folders has not the form that bench writes, UsageError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration) as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UsageError(f"{', '.join(runs)}: cannot be shown, not as bench wrote it ({what})") from error
 
 
 def readable_runs(runs: list[str]) -> list[Path]:

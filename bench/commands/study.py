@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.commands.report import as_written, readable_runs
 from bench.core.files import write_json
 from bench.errors import UsageError
 from bench.study.make import Choice, make, read_record
@@ -31,7 +32,10 @@ def _make(
     run = Path(paths[0])
     named = tuple(name.strip() for name in methods.split(",") if name.strip())
     choice = Choice(condition, by, named, count, faces, checks, seed)
-    for file in make(run, Path(out) if out else run / "study", choice):
+    with as_written(paths):
+        readable_runs(paths)
+        made = make(run, Path(out) if out else run / "study", choice)
+    for file in made:
         print(file)
     return 0
 

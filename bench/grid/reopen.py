@@ -121,10 +121,17 @@ class Added:
 def added(out: Path) -> list[Added]:
     """The rows that ``bench score --run`` added to this run."""
     file = out / "added" / "rows.json"
-    rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    return [
-        Added(r["label"], tuple(r["conditions"]), r["scale"], out / "added" / folder_name(r["label"])) for r in rows
-    ]
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        found = [Added(str(r["label"]), tuple(map(str, r["conditions"])), int(r["scale"]),
+                       out / "added" / folder_name(str(r["label"]))) for r in rows]  # fmt: skip
+        return [row for row in found if row.dir.is_dir()]
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        print(
+            f"{file}: damaged; rows that were added are left out: add them again with bench score --run",
+            file=sys.stderr,
+        )
+        return []
 
 
 def add(out: Path, label: str, condition: str, scale: int) -> None:
