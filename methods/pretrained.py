@@ -36,6 +36,8 @@ class Pretrained(bench.Method):
     libraries = ("spandrel",)
     in_all = False
 
+    bounds = {"fidelity": (0, 1)}
+
     @dataclass(frozen=True)
     class Params:
         weights: str = ""  # path of the checkpoint, .pth, .pt, .ckpt or .safetensors

@@ -21,10 +21,14 @@ NAMES: dict[str, Bound] = {
 }
 
 
-def check(params: Any, bounds: dict[str, Bound], owner: str) -> None:
-    """Raises UsageError for a number outside its bounds, also one in a tuple or in a dataclass (``a.b``)."""
+def check(cls: Any, params: Any, owner: str) -> None:
+    """Raises UsageError for a number outside its bounds, also one in a tuple or in a dataclass (``a.b``).
+
+    Numbers of bench's own plugins are 0 or more where nothing else is said.
+    """
+    usual: Bound = (0 if cls.__module__.startswith("bench.") else None, None)
     for name, value in _numbers(params):
-        low, high = bounds.get(name) or next((b for p, b in NAMES.items() if re.fullmatch(p, name)), (None, None))
+        low, high = cls.bounds.get(name) or next((b for p, b in NAMES.items() if re.fullmatch(p, name)), usual)
         if (low is not None and value < low) or (high is not None and value > high):
             span = f"{low} or more" if high is None else f"{high} or less" if low is None else f"from {low} to {high}"
             raise UsageError(f"{owner}: {name}={value} is not {span}")

@@ -88,7 +88,7 @@ def parameters(cls: Any, spec: Spec, preset: str) -> Any:
     params = override(cls.Params(), quick, f"{spec.name}, {preset} preset")
     params = override(params, variant, f"{spec.name}, variant {spec.get('variant')}")
     params = override(params, dict(spec.without(*reserved).options), spec.name)
-    bounds.check(params, cls.bounds, spec.name)
+    bounds.check(cls, params, spec.name)
     return params
 
 
