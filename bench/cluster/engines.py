@@ -172,6 +172,7 @@ class Ssh(Cluster):
         if not self.params.hosts:
             raise UsageError("--cluster ssh: name machines, as in ssh[hosts=a+b]")
         module("asyncssh")
+        logging.getLogger("distributed.deploy.ssh").setLevel(logging.WARNING)  # it repeats what every worker says
         hosts = [self.params.hosts[0], *self.params.hosts]
         options = {"nthreads": 1, "n_workers": self.params.jobs, "memory_limit": 0}
         return module("distributed").SSHCluster(

@@ -36,7 +36,7 @@ def test_processes_give_what_one_gives_bit_for_bit(bench, command, jobs, same, t
 
 def test_a_training_whose_process_is_killed_goes_on_from_its_checkpoint(bench, command, jobs, processes, same, fate):
     processes.cluster.scheduler.allowed_failures = 0  # it is killed more often than a task that comes no further may be
-    methods = f"mortal[steps={20 + 10 * TIMES}]"
+    methods = f"mortal[steps={20 + 20 * TIMES}]"
     assert bench(*command("alone", methods))[0] == 0
     killed = fate("process", TIMES)
     code, _, err = bench(*command("killed", methods, *jobs))

@@ -57,7 +57,7 @@ def test_jobs_of_a_queue_give_what_one_process_gives_bit_for_bit(bench, command,
 
 @pytest.mark.parametrize("what", ["job", "process"])  # scancel, kill -9
 def test_what_ends_while_it_trains_is_replaced_and_the_training_goes_on(bench, command, queue, same, fate, what):
-    methods = f"mortal[steps={20 + 10 * TIMES}]"
+    methods = f"mortal[steps={20 + 20 * TIMES}]"
     assert bench(*command("alone", methods))[0] == 0
     ended = fate(what, TIMES)
     code, _, err = bench(*command("out", methods, *queue()))
