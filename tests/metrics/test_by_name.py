@@ -38,7 +38,7 @@ def test_metrics_without_weights_are_pyiqas(name):
     import pyiqa
 
     theirs = pyiqa.create_metric(name, device=torch.device("cpu"))
-    given = outputs(2, 96)
+    given = outputs(2)
     score = agrees(metric := by_name(name), given, one_by_one(theirs), rel=1e-6)
     assert metric.direction == ("lower" if theirs.lower_better else "higher")
     assert metric.needs == (("hr",) if theirs.metric_mode == "FR" else ()) and metric.required_weights() == ()
@@ -87,24 +87,34 @@ def put(store, tmp_path):
     return save
 
 
-def random_network(build):
-    from timm.models import _builder
+def test_a_network_is_that_of_its_file(put):
+    from pyiqa.archs.cnniqa_arch import CNNIQA
 
     torch.manual_seed(3)
-    with patch.object(_builder, "load_pretrained", lambda *_, **__: None):
-        return build().eval()
-
-
-def test_a_network_is_built_on_its_file_without_its_backbones_download(put):
-    """TOPIQ: a ResNet-50 of timm's, which the checkpoint holds too."""
-    from pyiqa.archs.topiq_arch import CFANet
-
-    theirs = random_network(lambda: CFANet("resnet50", "cfanet_nr_koniq_res50", use_ref=False, pretrained=False))
-    put("cfanet_nr_koniq_res50-9a73138b.pth", {"params": theirs.state_dict()})
-    given = outputs(1)
-    agrees(metric := by_name("topiq_nr"), given, one_by_one(theirs), rel=1e-5)
+    theirs = CNNIQA(pretrained=None).eval()
+    put("CNNIQA_koniq10k-e6f14c91.pth", {"params": theirs.state_dict()})
+    given = outputs(2)
+    agrees(metric := by_name("cnniqa"), given, one_by_one(theirs), rel=1e-5)
     (name,) = metric.required_weights()
-    assert name == "pyiqa:cfanet_nr_koniq_res50-9a73138b.pth" and weights.file_hash(name) in metric.protocol(given)
+    assert name == "pyiqa:CNNIQA_koniq10k-e6f14c91.pth" and weights.file_hash(name) in metric.protocol(given)
+
+
+def test_a_backbone_that_the_checkpoint_holds_is_not_asked_for(put):
+    """As in TOPIQ, MANIQA, HyperIQA: timm would fetch what the next line replaces."""
+    from pyiqa.archs.arch_util import get_url_from_name, load_pretrained_network
+    from timm.models import resnet
+
+    class Held(torch.nn.Module):
+        def __init__(self, **_):
+            super().__init__()
+            self.net = resnet.resnet18(pretrained=True)
+            load_pretrained_network(self, get_url_from_name("HyperIQA-resnet50-koniq10k-c96c41b1.pth"), True, "params")
+
+    saved = {f"net.{name}": value for name, value in resnet.resnet18().state_dict().items()}
+    put("HyperIQA-resnet50-koniq10k-c96c41b1.pth", {"params": saved})
+    with patch("pyiqa.models.inference_model.build_network", lambda _: Held()):
+        found = iqa.create("hyperiqa").net.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in saved.items())
 
 
 def test_a_backbone_that_no_checkpoint_holds_is_asked_for(put):
