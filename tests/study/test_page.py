@@ -50,6 +50,7 @@ def test_people_rank_by_keys_and_by_drag_come_back_and_save_what_scores(run, vis
     waiting.value.save_as(file)
     votes = json.loads(file.read_text())
     assert votes["person"] == "anna" and votes["answers"][0]["shown"] == shown and len(votes["answers"]) == 4
+    assert votes["answers"][1]["shown"] == before, "not the order that was kept over the reload"
     assert main(["study", "score", str(file), "--run", str(run)]) == 0
     found = json.loads((run / "study.json").read_text())
     assert [m["method"] for m in found["methods"]] == list(key["methods"].values()) and found["rankings"] == 3
