@@ -158,13 +158,12 @@ def test_identity_against_the_input_enlarges_it(store):
 
 
 def test_verification_is_the_share_above_the_threshold_that_few_strangers_pass():
-    rng = np.random.default_rng(0)
-    found = rng.normal(0, 0.1, (60, 60))
-    np.fill_diagonal(found, rng.normal(0.25, 0.1, 60))
-    strangers = [found[i, j] for i in range(60) for j in range(60) if i != j]
-    for far in (0.1, 0.01, 0.001):
-        rates = [np.mean(found.diagonal() > t) for t in strangers if np.mean(np.array(strangers) > t) <= far]
-        assert verified(found, far) == pytest.approx(max(rates))
+    found = np.random.default_rng(0).normal(0, 0.1, (60, 60))
+    strangers = np.sort(found[~np.eye(60, dtype=bool)])[::-1]
+    np.fill_diagonal(found, (strangers[:60] + strangers[1:61]) / 2)  # one between each two of the nearest strangers
+    for far, above in ((0.01, 35), (0.001, 3), (1 / 3540, 1)):
+        rates = [np.mean(found.diagonal() > t) for t in strangers if np.mean(strangers > t) <= far]
+        assert verified(found, far) == pytest.approx(max(rates)) and max(rates) == pytest.approx(above / 60)
     assert verified(found[:20, :20], 0.001) is None and verified(np.eye(40), 0.001) == 1
 
 
