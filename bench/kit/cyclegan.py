@@ -96,8 +96,8 @@ class ImageHistory(nn.Module):
     """The last images that a generator made, mixed into what its critic sees (Shrivastava 2017; section 4 of Zhu).
 
     Until ``size`` images are kept, each goes in and comes out again. Then each comes out itself with probability 1/2,
-    else it takes the place of a kept one, which comes out. Choices are drawn from torch's CPU generator, so nothing
-    waits for the device; images and choices go on after a resume, as extra state.
+    else it takes the place of a kept one, which comes out; a size of 0 keeps none. Choices are drawn from torch's CPU
+    generator, so nothing waits for the device; images and choices go on after a resume, as extra state.
     """
 
     def __init__(self, size: int = 50) -> None:
@@ -108,6 +108,8 @@ class ImageHistory(nn.Module):
     def forward(self, made: Tensor) -> Tensor:
         """(B, C, H, W) -> the same, without gradient: some of them, some of earlier calls."""
         made = made.detach()
+        if not self.size:
+            return made
         known = made if self.images is None else torch.cat([self.images.to(made), made])
         kept = len(known) - len(made)
         slots, shown = list(range(kept)), []  # places in `known`: of what is kept, of what comes out

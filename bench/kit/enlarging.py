@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from bench.errors import UsageError
+
 
 class PlainBlock(nn.Module):
     """x + scaling * conv3(activation(conv3(x))), (B, C, H, W) -> the same.
@@ -50,6 +52,10 @@ def carry(layer: nn.Conv2d, rows: Iterable[Iterable[float]], gain: float = 1.0, 
     ``rows``: for each of the layer's output phases along an axis, the taps of a kernel that is the same along both:
     one for a plain convolution, two for one before a pixel shuffle. Other channels keep their weights.
     """
+    if layer.in_channels < 3:
+        raise UsageError(
+            f"a bilinear start carries three colours, a layer has {layer.in_channels} channels: raise width"
+        )
     taps = layer.weight.new_tensor(list(rows))
     kernels = torch.einsum("ai,bj->abij", taps, taps).flatten(0, 1)  # in a pixel shuffle's order
     layer.weight[: 3 * len(kernels)] = 0

@@ -68,6 +68,12 @@ def test_the_generators_losses_go_both_ways():
     assert terms["identity"].item() == pytest.approx(abs(2 * 0.2 - 0.2) + abs(3 * 0.1 - 0.1), rel=1e-5)
 
 
+def test_without_a_history_images_are_shown_as_they_are():
+    history, made = ImageHistory(0), torch.rand(2, 3, 4, 4, requires_grad=True)
+    for _ in range(2):
+        assert torch.equal(history(made), made) and not history(made).requires_grad and history.images is None
+
+
 def test_the_history_shows_old_images_half_of_the_time_and_goes_on_after_a_resume():
     torch.manual_seed(0)
     history, shown = ImageHistory(5), []

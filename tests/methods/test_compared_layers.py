@@ -19,6 +19,7 @@ from test_networks import close, conv, lively, norm
 from torch import nn
 
 from bench.core.spec import override
+from bench.errors import UsageError
 from bench.kit.cyclegan import PatchGAN, ResidualBlock, TranslationResNet
 from bench.kit.patches import crops, turned
 from bench.kit.schedules import stepped
@@ -123,6 +124,11 @@ def test_wavelet_net_starts_as_the_released_code_does():
         outputs, _, side, _ = layer.weight.shape
         assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / (side**2 * outputs)), rel=0.15)
     assert not net.predict[0][-1].bias.any()
+
+
+def test_a_bilinear_start_asks_for_three_channels():
+    with pytest.raises(UsageError, match="has 2 channels: raise width"):
+        build(EDSR, width=2, start="bilinear").start()
 
 
 def test_dense_blocks_start_small():
