@@ -1,6 +1,6 @@
 """Packing and reading large face sets: time and peak memory above the imports, against an older commit in the same run.
 
-    python benchmarks/faces.py [--count 200000] [--side 64] [--old COMMIT] [--folder DIR]
+    python benchmarks/faces.py [--count 200000] [--side 64] [--old COMMIT] [--steps pack open draw] [--folder DIR]
 
 Makes COUNT PNG files (links to 256 different noisy ones), and lets a process of its own do each step: pack them into an
 empty store (`load`, as `bench run` does), open them again, and draw a thousand batches of 64. ``--old`` does the same with
@@ -92,6 +92,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200_000)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--old", metavar="COMMIT")
+    parser.add_argument(
+        "--steps", nargs="+", default=STEPS, choices=STEPS, help="in this order; each opens what pack made"
+    )
     parser.add_argument("--folder", help="where the files and the stores lie while it runs; it needs room for both")
     parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -105,7 +108,7 @@ def main() -> None:
         ways = {options.old: code_of(options.old, here / "old")} if options.old else {}
         found = {}
         for way, root in {**ways, "now": ROOT}.items():
-            for name in STEPS:
+            for name in options.steps:
                 line = [sys.executable, __file__, "--step", name, str(here / "faces"), str(here / f"store of {way}")]
                 done = subprocess.run(
                     line, env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE, text=True
