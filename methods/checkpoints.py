@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -48,13 +49,12 @@ def recognise(path: Path) -> Any:
     """
     from spandrel import ModelLoader, UnsupportedModelError, canonicalize_state_dict
 
-    with suppress(ImportError):
-        import spandrel_extra_arches  # an extra of this package, since its licences are others
-
-        spandrel_extra_arches.install(ignore_duplicates=True)
-    state = read(path)
+    state = canonicalize_state_dict(read(path))
     try:
-        return ModelLoader().load_from_state_dict(canonicalize_state_dict(state))
+        with suppress(UnsupportedModelError):
+            return ModelLoader().load_from_state_dict(state)
+        more_architectures()
+        return ModelLoader().load_from_state_dict(state)
     except UnsupportedModelError:
         raise UsageError(
             f"{path}: of no architecture that spandrel knows; builder=FILE.py:NAME makes another, and the extra "
@@ -62,6 +62,15 @@ def recognise(path: Path) -> Any:
         ) from None
     except Exception as error:
         raise UsageError(f"{path}: spandrel cannot load it ({_line(error)})") from None
+
+
+def more_architectures() -> None:
+    """Have spandrel know those of spandrel_extra_arches, an extra of this package since its licences are others."""
+    with suppress(ImportError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import spandrel_extra_arches
+
+        spandrel_extra_arches.install(ignore_duplicates=True)
 
 
 def starting_point(init: str) -> Path:

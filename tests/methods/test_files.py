@@ -215,3 +215,17 @@ def test_codeformer_takes_its_fidelity_weight(tmp_path, monkeypatch):
     found = pretrained.Pretrained(pretrained.Pretrained.Params(weights=str(tmp_path / "w.pth"), fidelity=0.25), scale=4)
     face = torch.rand(1, 3, 512, 512)
     torch.testing.assert_close(found.restore_face(face), ((face * 2 - 1) * 0.25 + 1) / 2)
+
+
+def test_an_architecture_of_the_extra_is_recognised(tmp_path):
+    """SRFormer, small and random, against the library's own network."""
+    extra = pytest.importorskip("spandrel_extra_arches.architectures.SRFormer")
+    torch.manual_seed(0)
+    net = extra.SRFormer(img_size=16, embed_dim=12, depths=(2,), num_heads=(2,), window_size=8, mlp_ratio=2, upscale=2,
+                         upsampler="pixelshuffledirect").eval()  # fmt: skip
+    torch.save({"params": net.state_dict()}, tmp_path / "x.pth")
+    found = method(Pretrained, weights=str(tmp_path / "x.pth"))
+    assert found.scale == 2 and found.found.architecture.id == "SRFormer"
+    lr = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(found.infer(lr), net(lr).clamp(0, 1), atol=1e-4, rtol=0)
