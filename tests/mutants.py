@@ -357,6 +357,18 @@ ERRORS = [
     Error(FILES, "if wanted.sha256 or wanted.file in recorded_hashes():", "if True:", f"{WEIGHTS}::test_the_first_download_of_a_file_without_a_published_hash_is_recorded"),
     Error(FILES, 'recorded = "" if wanted.sha256 else recorded_hashes().get(wanted.file, "")', 'recorded = ""', f"{WEIGHTS}::test_verify_agrees_with_nothing_that_it_wrote_itself"),
     Error(FILES, "(odd := no_weights(stream.read(512)))", "(odd := '')", f"{WEIGHTS}::test_files_come_from_a_folder_and_from_a_mirror"),
+    # ---- reports: statistics of single faces, the page's scripts, figures
+    Error("bench/core/stats.py", "- ties / 48", "", "tests/core/test_stats.py::test_many_pairs_at_once_are_each_scipys"),
+    Error("bench/core/stats.py", "chances[: at + 1].sum()", "chances[:at].sum()", "tests/core/test_stats.py::test_wilcoxon_agrees_with_counting_all_signs"),
+    Error("reports/rows.py", "(sums / np.bincount(cell, minlength=size))", "sums", "tests/reports/test_tables.py::test_a_faces_value_is_the_mean_over_seeds_and_belongs_to_its_row"),
+    Error("reports/statistics.py", "and (among is None or key in among)", "", "tests/reports/test_figures.py"),
+    Error("reports/tables.py", "return said if said not in OTHERS or said == name == \"cost\" else \"\"", "return said", "tests/reports/test_odd.py"),
+    Error("reports/templates/tables.js", "sign * (higher ? -1 : 1)", "sign * (higher ? 1 : -1)", "tests/reports/test_browser.py::test_a_table_sorts_filters_hides_and_compares"),
+    Error("reports/templates/tables.js", "const sure = p === null || p <= 0.05", "const sure = p === null || p <= 1", "tests/reports/test_browser.py::test_a_table_sorts_filters_hides_and_compares"),
+    Error("reports/templates/detail.js", 'if (direction === "higher") known.reverse();', "", "tests/reports/test_browser.py::test_a_value_opens_its_protocol_its_distribution_and_its_faces"),
+    Error("reports/templates/viewer.js", "inset(0 0 0 ${state.split * 100}%)", "inset(0 ${state.split * 100}% 0 0)", "tests/reports/test_browser.py::test_the_viewer_slides_zooms_together_and_answers_keys"),
+    Error("bench/study/templates/study.js", "shown: first,", "shown: order,", "tests/study/test_page.py"),
+    Error("reports/diagrams.py", "(rank - 1) / max(1, k - 1) * (right - left)", "(rank - 1) / k * (right - left) + 0.1 * (rank > 2)", "tests/reports/test_plots.py::test_texts_of_a_rank_diagram_do_not_overlap_and_its_dots_stand_at_the_ranks"),
 ]  # fmt: skip
 
 

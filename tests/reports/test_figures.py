@@ -36,6 +36,17 @@ def test_values_that_cannot_be_told_from_the_best_are_marked(run):
     assert not any(r.cells[swd].tied for r in found.rows), "one number a set is not tested"
 
 
+def test_a_layouts_methods_are_compared_with_each_other_alone(run):
+    found = contents([run]).arranged(
+        {"methods": ["lanczos", "edge_net"], "conditions": ["bicubic"], "metrics": ["psnr"]}
+    )
+    (contest,) = found.contests
+    by_face = values(run, "psnr")
+    assert {key[2] for key in contest.keys} == {"lanczos", "edge_net"} and contest.names(found.tables)
+    alone = scipy.stats.wilcoxon(by_face["lanczos"], by_face["edge_net"]).pvalue
+    assert contest.found.p[0, 1] == pytest.approx(alone), "one pair needs no correction"
+
+
 def test_too_few_faces_are_not_tested_and_the_table_says_so(run):
     frame = pd.read_csv(run / "results.csv", keep_default_na=False)
     frame[~frame.image.isin([f"face{i:02d}" for i in range(5, FACES)])].to_csv(run / "results.csv", index=False)

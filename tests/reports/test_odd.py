@@ -132,4 +132,5 @@ def test_a_family_that_only_a_plugin_knows_has_tables_of_its_own_though_the_plug
 @pytest.mark.parametrize("name", ["results", "ranks", "agreement"])
 def test_a_family_called_as_a_table_that_there_is_stands_among_the_results(tmp_path, name):
     rows = [row(m, "bicubic", "sharp", 20.0 + i) for i, m in enumerate("ab")]
-    assert "Sharpness" in made(tmp_path, rows, metric_facts={"sharp": {**FACTS, "table": name}})
+    assert "Sharpness" in made(tmp_path, rows, metric_facts={"sharp": {**FACTS, "table": name, "headlines": []}})
+    assert [c.title for c in results(tmp_path).columns] == ["Sharpness ↑"]
