@@ -104,6 +104,18 @@ def _found(folder: Path) -> dict[str, list[int]]:
     return found
 
 
+def leave_checkpoints(folder: Path, names: set[str]) -> None:
+    """Of the files that runs have put into ``folder`` only ``names`` stay; files of others are left alone."""
+    if not folder.is_dir():
+        return
+    known = listing(folder)
+    for old in set(known["files"]) - names:
+        if old.endswith(".pt") and "/" not in old:
+            gone(folder / old)
+    if set(known["files"]) != names:
+        write_json(folder / LISTING, {"of": "", "files": {name: [] for name in sorted(names)}})
+
+
 OURS = ("run.json", "results.parquet", "results.csv", "report.html", "status.json", "log/depends.json", "log/errors.txt",
         "tables/*.tex", "tables/*.bib", "checkpoints/*.pt", "added/rows.json",
         f"images/**/{LISTING}", f"figures/**/{LISTING}")  # fmt: skip

@@ -32,7 +32,7 @@ from bench.grid.cells import Cells
 from bench.grid.failures import outcome
 from bench.grid.files import TUNED, read_faces, restored_apart, save_model, show_weights
 from bench.grid.inference import for_training
-from bench.grid.pictures import show_faces, sweep
+from bench.grid.pictures import leave_checkpoints, show_faces, sweep
 from bench.grid.publish import Meanwhile, publish
 from bench.grid.reasons import Reasons
 from bench.grid.recipe import Plan, Recipe
@@ -88,6 +88,7 @@ class Run:
         self.tasks: list[Task] = []
         self.collected: set[str] = set()  # names of the tasks whose results are here
         self.meanwhile = Meanwhile(self.out, self.artefacts, self.facts)
+        self.checkpoints: set[str] = set()  # files put into checkpoints/
         self.shown: dict[str, str] = {}  # folders of pictures in the run's own -> digests
 
     def go(self, work: Executor = in_order) -> int:
@@ -108,6 +109,7 @@ class Run:
                 self.meanwhile.write(now=True)
             raise
         self.show_truth()
+        leave_checkpoints(self.out / "checkpoints", self.checkpoints)
         tuned = self.artefacts.tuned()  # known only now that their methods have trained
         more = [row for recipe in tuned for row in self.cells.degradation_rows(recipe.label, recipe)]
         self.say(publish(self.out, self.facts(more), bool(self.artefacts.computed)))
@@ -255,9 +257,12 @@ class Run:
         """How it was trained, and its checkpoint."""
         folder, base = self.store.path("train", recipe.weights), recipe.degradation
         self.training[recipe.key] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-        show_weights(folder, recipe, self.out / "checkpoints" / f"{recipe.folder}.pt")
+        place, name = self.out / "checkpoints", f"{recipe.folder}.pt"
+        show_weights(folder, recipe, place / name)
+        self.checkpoints.add(name)
         if (folder / TUNED).exists() and base:
-            copy(folder / TUNED, self.out / "checkpoints" / f"{base.folder} tuned by {recipe.folder}.pt")
+            copy(folder / TUNED, place / (name := f"{base.folder} tuned by {name}"))
+            self.checkpoints.add(name)
 
     def make_weights(self, recipe: Recipe, folder: Path) -> None:
         """Train, going on from the checkpoint of an earlier try."""

@@ -66,6 +66,18 @@ def test_pictures_of_what_is_no_longer_in_the_run_go_away(run):
     assert sorted(p.name for p in (out / "images").iterdir()) == ["bicubic", "hr", "lr"]
 
 
+def test_checkpoints_of_what_is_no_longer_trained_go_away_and_others_stay(bench, folders, plugin, tmp_path):
+    for method in ("tiny[steps=2]", "tiny[steps=4]"):
+        code, _, err = bench(
+            "run", "--plugin", plugin, "--methods", f"{method},bicubic", "--metrics", "psnr", "--hr", folders[0], "--lr",
+            folders[1], "--conditions", "noise", "--device", "cpu", "--out", tmp_path / "out", "--quiet",
+        )  # fmt: skip
+        assert code == 0, err
+        (tmp_path / "out" / "checkpoints" / "mine.pt").write_bytes(b"of a user")
+    found = sorted(f.name for f in (tmp_path / "out" / "checkpoints").glob("*.pt"))
+    assert found == ["mine.pt", "tiny[steps=4].pt"]
+
+
 def test_numbers_that_were_edited_are_not_reported(bench, run):
     out = run("bicubic")
     table = pd.read_parquet(out / "results.parquet")
