@@ -1,6 +1,7 @@
 """Fixtures: real faces where they lie beside the checkout, small made-up sets, a command to call."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from bench.cli import main
 from bench.core.image import write_image
 from bench.weights.add import add
 
-torch.set_num_threads(2)
+THREADS = max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))  # of a test process
+torch.set_num_threads(THREADS)
+os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # of the commands that tests start
 ROOT = Path(__file__).parent.parent
 
 
