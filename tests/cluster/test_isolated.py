@@ -389,7 +389,7 @@ def test_a_signal_reaches_the_training_in_its_process(folders, plugin, tmp_path)
                "--out", str(tmp_path / "out"), "--checkpoint-every", "1000000"]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "out" / "log" / "tiny[steps=100000]"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not log.is_dir() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)

@@ -122,7 +122,7 @@ def test_a_lost_scheduler_ends_the_run_with_one_line_and_the_same_command_goes_o
     """The last one here: it ends the processes that all tests share."""
     methods = "mortal[steps=30]"
     assert bench(*command("alone", methods))[0] == 0
-    waits, end = fate("nothing", 1), time.monotonic() + 60
+    waits, end = fate("nothing", 1), time.monotonic() + 240
 
     def lose():
         while not waits() and time.monotonic() < end:

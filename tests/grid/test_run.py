@@ -184,7 +184,7 @@ def test_killed_runs_end_where_an_undisturbed_one_does_bit_for_bit(folders, plug
     during_training = 0
     for kills in range(3):
         process = subprocess.Popen(command(killed, *folders, plugin), cwd=ROOT, stderr=subprocess.DEVNULL)
-        partial, deadline = killed.with_suffix(".store") / "partial", time.monotonic() + 60
+        partial, deadline = killed.with_suffix(".store") / "partial", time.monotonic() + 240
         seen = None
         while process.poll() is None and time.monotonic() < deadline:
             now = [p.stat().st_mtime_ns for p in partial.glob("*.pt")] if partial.is_dir() else []
