@@ -67,14 +67,14 @@ class Run:
         precision = resolve_precision(settings.precision, self.device)
         self.settings = dataclasses.replace(settings, device=self.device.type, precision=precision)
         plan.check(settings)
+        if settings.pairs and settings.hr is None:
+            raise UsageError("--pairs needs --hr: faces in high resolution to train on and to compare with")
         multiple = math.lcm(*plan.scales(settings))
         prepare_folder(self.out)
         fresh = (since or time.time()) if settings.fresh else None
         self.store = Store(root_of(settings.store), fresh)
         self.data = load(settings.hr, settings.lr, multiple=multiple, strict=settings.strict, store=self.store)
         if settings.pairs:
-            if settings.hr is None:
-                raise UsageError("--pairs needs --hr: faces in high resolution to train on and to compare with")
             lr, hr = settings.pairs
             self.data.lr_test, self.data.truth = read_pairs(lr, hr, settings.strict, self.data.skipped)
         self.plan: Plan = plan.make(self.settings, self.data, added(self.out))

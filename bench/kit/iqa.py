@@ -19,7 +19,6 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,7 +45,6 @@ def create(name: str, device: torch.device | str = "cpu", get: Callable[[Weights
     ``get`` fetches a file that the store lacks; without it nothing is fetched. Raises MissingWeights, UsageError.
     """
     configuration(name)
-    with_pkg_resources()
     from pyiqa.models.inference_model import InferenceModel
 
     backbones = online = (
@@ -54,7 +52,8 @@ def create(name: str, device: torch.device | str = "cpu", get: Callable[[Weights
     )
     while True:
         try:
-            with asked_for(name, get, backbones, online) as files, contextlib.redirect_stdout(io.StringIO()):
+            asked = asked_for(name, get, backbones, online)
+            with pkg_resources(), asked as files, contextlib.redirect_stdout(io.StringIO()):
                 model = InferenceModel(name, device=torch.device(device))
         except MissingModel:
             if get is None or online:
@@ -201,14 +200,21 @@ def reach_hub() -> None:
                           "its folder of Hugging Face's cache, models--...: bench weights add FOLDER") from None  # fmt: skip
 
 
-def with_pkg_resources() -> None:
-    """CLIP's package takes ``packaging`` from a module that setuptools has no more (from 81 on): without it, that alone."""
-    if importlib.util.find_spec("pkg_resources") is None:
-        import packaging.version
+@contextlib.contextmanager
+def pkg_resources() -> Iterator[None]:
+    """CLIP's package imports ``packaging`` from a module that setuptools has no more (from 81 on): here that alone."""
+    name = "pkg_resources"
+    if name in sys.modules or importlib.util.find_spec(name) is not None:
+        yield
+        return
+    import packaging.version
 
-        module = sys.modules["pkg_resources"] = ModuleType("pkg_resources")
-        module.__spec__ = ModuleSpec("pkg_resources", None)
-        module.packaging = packaging  # type: ignore[attr-defined]
+    module = sys.modules[name] = ModuleType(name)
+    module.packaging = packaging  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del sys.modules[name]  # others would take it for the whole
 
 
 def mark(model: nn.Module, *_: Any, **__: Any) -> None:

@@ -137,3 +137,17 @@ def test_a_lost_scheduler_ends_the_run_with_one_line_and_the_same_command_goes_o
     assert "Traceback" not in err
     assert bench(*command("out", methods))[0] == 0
     same("alone", "out")
+
+
+def test_parts_that_left_the_store_with_their_score_are_not_waited_for(monkeypatch):
+    from types import SimpleNamespace
+
+    from bench.cluster import pool
+    from bench.grid.tasks import Done
+
+    asked = []
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: pytest.fail("waited for a part"))
+    monkeypatch.setattr(pool, "time", clock)
+    store = SimpleNamespace(has=lambda kind, key: asked.append(kind) or kind != "part")
+    pool.seen(SimpleNamespace(store=store), Done(entries=[("part", "a"), ("score", "b")]))
+    assert asked == ["score"]

@@ -74,6 +74,7 @@ def test_pools_are_fitted_kept_shared_and_shown(measured, bench, tmp_path, monke
 
     monkeypatch.setattr(jpeg_kernel, "KernelGAN", refuse)
     assert measured(f"{TINY},jpeg=none")[0] == 0  # other settings, the same kernels
+    file, _ = fitted(tmp_path / "run")
     assert measured(f"kernel={file},noise={file}", lr=False, out="other")[0] == 0  # another run, without real LR
     assert fitted(tmp_path / "other")[1].keys() == pools.keys()
     assert all(torch.equal(fitted(tmp_path / "other")[1][name], pools[name]) for name in pools)

@@ -379,7 +379,7 @@ def test_training_stopped_while_a_level_fades_in_goes_on_bit_for_bit(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [("scale=8,grow_at=0.5", "2 rising shares"), ("grow_at=1.5", "1 rising shares"), ("scale=8,grow_at=0.6+0.2", "0.6+0.2"),
+    [("scale=8,grow_at=0.5", "2 rising shares"), ("grow_at=1.5", "not from 0 to 1"), ("scale=8,grow_at=0.6+0.2", "0.6+0.2"),
      ("scale=2,grow_at=0.5", "empty at scale 2"), ("progressive=no,grow_at=0.5", "has to be empty")],
 )  # fmt: skip
 def test_wrong_shares_are_answered_in_one_line_before_any_work(bench, folders, tmp_path, options, words):

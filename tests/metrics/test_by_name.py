@@ -1,8 +1,11 @@
 """pyiqa's metrics by name against `pyiqa.create_metric` on the same faces and files; where those come from."""
 
 import hashlib
+import importlib
+import importlib.util
 import json
 import socket
+import sys
 from pathlib import Path
 from unittest.mock import patch
 
@@ -136,8 +139,8 @@ def test_a_backbone_that_no_checkpoint_holds_is_asked_for(put):
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_clips_networks_come_from_the_store_too(put):
     """CLIP-IQA+ on a small CLIP of the released layout, and its learned prompts."""
-    iqa.with_pkg_resources()
-    from pyiqa.archs import clip_model, clipiqa_arch
+    with iqa.pkg_resources():
+        from pyiqa.archs import clip_model, clipiqa_arch
 
     torch.manual_seed(3)
     small = clip_model.CLIP(64, 224, (1, 1, 1, 1), 16, None, 77, 49408, 512, 8, 1).eval()
@@ -254,3 +257,12 @@ def test_fetch_gets_what_a_metric_asks_for_one_after_the_other(bench, put, tmp_p
     assert by_name("cnniqa").score(outputs(1)).value and bench("weights", "verify", "pyiqa:cnniqa")[0] == 0
     code, _, err = bench("weights", "fetch", "pyiqa:cnniq")
     assert code == 2 and "did you mean 'cnniqa'?" in err
+
+
+def test_what_clip_imports_is_there_only_for_it(monkeypatch):
+    """Others, pytest among them, take a module of that name for the whole of setuptools' old one."""
+    monkeypatch.delitem(sys.modules, "pkg_resources", raising=False)
+    known = importlib.util.find_spec("pkg_resources")
+    with iqa.pkg_resources():
+        assert importlib.import_module("pkg_resources").packaging.version
+    assert known or "pkg_resources" not in sys.modules

@@ -15,7 +15,7 @@ from bench.api.metric import Outputs
 from bench.api.reference import Reference
 from bench.core import stats
 from bench.errors import MissingWeights, Unavailable
-from bench.kit.iqa import with_pkg_resources
+from bench.kit.iqa import pkg_resources
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -118,8 +118,8 @@ def test_fd_dinov2_is_torch_fidelitys_on_the_same_weights(store):
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_cmmd_is_its_authors_estimator_on_clips_embeddings(store, tmp_path):
-    with_pkg_resources()
-    from clip.model import CLIP
+    with pkg_resources():
+        from clip.model import CLIP
 
     model = filled(CLIP(64, 56, 2, 64, 14, 77, 100, 64, 1, 1).float())
     inputs = (torch.rand(1, 3, 56, 56), torch.zeros(1, 77, dtype=torch.long))
