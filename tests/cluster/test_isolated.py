@@ -393,7 +393,7 @@ def test_a_signal_reaches_the_training_in_its_process(folders, plugin, tmp_path)
     while not log.is_dir() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130 and "stopped" in err and "Traceback" not in err, err
     assert list((tmp_path / ".bench").glob("partial/*.pt")), "the checkpoint was written first"
 

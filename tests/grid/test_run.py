@@ -211,7 +211,7 @@ def test_a_signal_writes_a_checkpoint_and_the_next_run_goes_on(folders, plugin, 
     while not log.is_dir() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130 and "stopped at step" in err and "Traceback" not in err
     assert len(list((tmp_path / "out.store/partial").glob("*.pt"))) == 1
     shutil.rmtree(log)
