@@ -60,6 +60,11 @@ class OfSets(bench.Metric):
     def counts(self, outputs: bench.Outputs) -> str:
         return f"{len(outputs.sr)} images of {extent(outputs.sr)} against {self.theirs(outputs)}"
 
+    def counts_in_pairs(self, outputs: bench.Outputs) -> str:
+        """The same, of what compares images in pairs."""
+        most = f", {LARGEST} of a set at most" if max(map(len, self.sets(outputs))) > LARGEST else ""
+        return f"{self.counts(outputs)}{most}"
+
     def heading(self, outputs: bench.Outputs) -> str:
         """What tables say of the reference beside the metric's name."""
         reference = self.theirs(outputs)
@@ -230,14 +235,29 @@ def intercept(points: list[tuple[float, float]], value: float, n: int) -> float:
     return float(np.polyfit(x, y, 1)[1])
 
 
-def first_part(outputs: bench.Outputs) -> dict[str, np.ndarray]:
-    """A chunk's features, where they are among those that are compared in pairs."""
-    if outputs.first < LARGEST:
-        return {"features": part_of(outputs)["features"]}
-    return {"features": np.empty((0, 2048), np.float32)}
+class OfPairs(OfFeatures):
+    """Compares the features of the first images in pairs, LARGEST of a set at most; a subclass says how in ``scored``."""
+
+    def score(self, outputs: bench.Outputs) -> bench.Score:
+        self.sets(outputs)
+        return self.scored(outputs, self.statistics(outputs)[0].features)
+
+    def part(self, outputs: bench.Outputs) -> dict[str, np.ndarray]:
+        """A chunk's features, where they are among those that are compared."""
+        if outputs.first < LARGEST:
+            return {"features": part_of(outputs)["features"]}
+        return {"features": np.empty((0, 2048), np.float32)}
+
+    def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
+        self.sets(outputs)
+        return self.scored(outputs, np.concatenate([part["features"] for part in parts]))
+
+    def scored(self, outputs: bench.Outputs, features: np.ndarray) -> bench.Score:
+        """The score of (n, 2048) features of the outputs."""
+        raise NotImplementedError
 
 
-class Kid(OfFeatures):
+class Kid(OfPairs):
     """Kernel Inception distance (Binkowski 2018): unbiased squared MMD with the kernel (x'y / d + 1)^3; may be negative.
 
     Of all images at once, which is the mean over all subsets that the paper draws at random.
@@ -248,22 +268,10 @@ class Kid(OfFeatures):
     paper = "Binkowski et al.: Demystifying MMD GANs, ICLR 2018"
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        most = f", {LARGEST} of a set at most" if max(map(len, self.sets(outputs))) > LARGEST else ""
         return (
-            f"{self.heading(outputs)} KID, unbiased MMD^2, kernel (x'y/2048 + 1)^3, {self.counts(outputs)}{most}, "
+            f"{self.heading(outputs)} KID, unbiased MMD^2, kernel (x'y/2048 + 1)^3, {self.counts_in_pairs(outputs)}, "
             f"{self.network()}, interval by the jackknife over the images"
         )
-
-    def score(self, outputs: bench.Outputs) -> bench.Score:
-        self.sets(outputs)
-        return self.scored(outputs, self.statistics(outputs)[0].features)
-
-    def part(self, outputs: bench.Outputs) -> dict[str, np.ndarray]:
-        return first_part(outputs)
-
-    def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
-        self.sets(outputs)
-        return self.scored(outputs, np.concatenate([part["features"] for part in parts]))
 
     def scored(self, outputs: bench.Outputs, features: np.ndarray) -> bench.Score:
         theirs = self.their_features(outputs)[:LARGEST].astype(np.float64)

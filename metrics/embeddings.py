@@ -162,9 +162,8 @@ class Cmmd(OfEmbeddings):
         return clip(device)
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        most = f", {LARGEST} of a set at most" if max(map(len, self.sets(outputs))) > LARGEST else ""
         return (
-            f"{self.heading(outputs)} CMMD, {self.counts(outputs)}{most}, CLIP ViT-L/14@336px (sha256 "
+            f"{self.heading(outputs)} CMMD, {self.counts_in_pairs(outputs)}, CLIP ViT-L/14@336px (sha256 "
             f"{weights.file_hash(self.file)}) by torch-fidelity, bicubic to 336 px, kernel exp(-|x - y|^2 / 200), MMD^2 of all "
             f"pairs x 1000, interval by the jackknife of {stats.GROUPS} groups of the images"
         )

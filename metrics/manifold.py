@@ -1,6 +1,5 @@
 """Precision and recall of sets of faces (Kynkaanniemi 2019): is each face on the other set's manifold?"""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import bench
 from bench.core.stats import mean_interval
 
-from .distribution import LARGEST, OfFeatures, first_part
+from .distribution import LARGEST, OfPairs
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Params:
     k: int = 3  # neighbours that a face's part of the manifold reaches to (Kynkaanniemi 2019, section 3)
 
 
-class Precision(OfFeatures):
+class Precision(OfPairs):
     """The share of restored faces that lie on the reference's manifold: within a reference face's k-th neighbour."""
 
     bounds = {"k": (1, None)}
@@ -28,23 +27,11 @@ class Precision(OfFeatures):
     interval = "interval of the share of outputs"
 
     def protocol(self, outputs: bench.Outputs) -> str:
-        most = f", {LARGEST} of a set at most" if max(map(len, self.sets(outputs))) > LARGEST else ""
         return (
             f"{self.heading(outputs)} {type(self).__name__.lower()}, k = {self.params.k}, "
-            f"{self.counts(outputs)}{most}, {self.network()} "
+            f"{self.counts_in_pairs(outputs)}, {self.network()} "
             f"(the paper's features are VGG16's), {self.interval}"
         )
-
-    def score(self, outputs: bench.Outputs) -> bench.Score:
-        self.sets(outputs)
-        return self.scored(outputs, self.statistics(outputs)[0].features)
-
-    def part(self, outputs: bench.Outputs) -> dict[str, np.ndarray]:
-        return first_part(outputs)
-
-    def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
-        self.sets(outputs)
-        return self.scored(outputs, np.concatenate([part["features"] for part in parts]))
 
     def scored(self, outputs: bench.Outputs, features: np.ndarray) -> bench.Score:
         k, theirs = self.params.k, self.their_features(outputs)
