@@ -183,6 +183,9 @@ class Ssh(Cluster):
 # ---------------------------------------------------------------- queues
 
 
+UNTRIMMED = {
+    "distributed": {"nanny": {"pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None}}}
+}  # as in bench.cluster.pool
 MEMORY = ("MEMORY__PAUSE", "MEMORY__TERMINATE")  # the queue itself ends what takes too much
 
 
@@ -233,6 +236,7 @@ class Queue(Cluster):
         directives = [*asked.pop("job_extra_directives", []), *self.further.get("job_extra_directives", [])]
         threads = [f"export {name}_NUM_THREADS={p.cpus}" for name in ("OMP", "MKL", "OPENBLAS")]
         worker = [f"export DASK_DISTRIBUTED__WORKER__{name}=False" for name in ("DAEMON", *MEMORY)]
+        worker.append(f"export DASK_INTERNAL_INHERIT_CONFIG={module('dask').config.serialize(UNTRIMMED)}")
         prologue = [*worker, *threads, *self.further.get("job_script_prologue", [])]
         return {
             "cores": 1, "processes": 1, "memory": p.memory, "walltime": clock(p.walltime), "job_name": "bench", **asked,
