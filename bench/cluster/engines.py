@@ -17,6 +17,9 @@ from bench.core.spec import nearest, override, parse
 from bench.errors import UsageError
 from bench.grid.settings import duration
 
+# Of glibc, for workers: bytes from which on freed memory goes back to the system. By Dask's values, and by glibc's own in a
+# process that trains beside other threads, every step gives its memory back and has it cleared again.
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
 LISTS = ("job_extra_directives", "job_script_prologue", "job_directives_skip", "worker_extra_args")  # joined by +
 
 
@@ -183,9 +186,6 @@ class Ssh(Cluster):
 # ---------------------------------------------------------------- queues
 
 
-UNTRIMMED = {
-    "distributed": {"nanny": {"pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None}}}
-}  # as in bench.cluster.pool
 MEMORY = ("MEMORY__PAUSE", "MEMORY__TERMINATE")  # the queue itself ends what takes too much
 
 
@@ -236,7 +236,8 @@ class Queue(Cluster):
         directives = [*asked.pop("job_extra_directives", []), *self.further.get("job_extra_directives", [])]
         threads = [f"export {name}_NUM_THREADS={p.cpus}" for name in ("OMP", "MKL", "OPENBLAS")]
         worker = [f"export DASK_DISTRIBUTED__WORKER__{name}=False" for name in ("DAEMON", *MEMORY)]
-        worker.append(f"export DASK_INTERNAL_INHERIT_CONFIG={module('dask').config.serialize(UNTRIMMED)}")
+        nanny = {"distributed": {"nanny": {"pre-spawn-environ": ALLOCATOR}}}
+        worker.append(f"export DASK_INTERNAL_INHERIT_CONFIG={module('dask').config.serialize(nanny)}")
         prologue = [*worker, *threads, *self.further.get("job_script_prologue", [])]
         return {
             "cores": 1, "processes": 1, "memory": p.memory, "walltime": clock(p.walltime), "job_name": "bench", **asked,

@@ -16,7 +16,7 @@ import dask
 import torch
 from distributed import Client, KilledWorker, as_completed
 
-from bench.cluster.engines import Cluster
+from bench.cluster.engines import ALLOCATOR, Cluster
 from bench.cluster.orders import Order, accept
 from bench.cluster.watch import Watch
 from bench.cluster.worker import TOPIC, StopInTime, place_here, work
@@ -29,7 +29,7 @@ TRIES = 100  # how often a task is submitted again after deaths of workers that 
 VISIBLE = 60.0  # seconds that a shared file system may take to show here what another machine wrote
 CONFIGURATION = {
     "distributed.worker.daemon": False,  # a training may start processes of its own (--devices)
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,  # Dask's value halves the speed of a CPU's trainings
+    **{f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in ALLOCATOR.items()},
     "distributed.scheduler.allowed-failures": 2,  # workers that a task may kill; the next one makes it a failed cell
     "distributed.scheduler.unknown-task-duration": "1h",  # so that a queue is asked for as many jobs as there are tasks
     "distributed.scheduler.work-stealing": True,
