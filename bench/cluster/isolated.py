@@ -45,7 +45,7 @@ def work(run: Run, tasks: list[Task], *, always: bool, limit: float | None) -> N
     guest = Guest(run)
 
     def perform(task: Task) -> None:
-        if always or foreign(run, task):
+        if (always or foreign(run, task)) and not stored(run, task):
             guest.perform(task, limit)
         else:
             run.perform(task)
@@ -70,6 +70,14 @@ def foreign(run: Run, task: Task) -> bool:
     if task.kind in ("part", "score", "method", "degradation"):
         names += [("metrics", m.label.partition("[")[0]) for m in run.plan.measures]
     return any(plugins.entry(kind, name).source not in plugins.BUILT_IN for kind, name in names)
+
+
+def stored(run: Run, task: Task) -> bool:
+    """Whether nothing is left to compute for a task; where a plugin fails at saying what it needs, the guest is to meet it."""
+    try:
+        return run.stored(task)
+    except Exception:
+        return False
 
 
 class Guest:

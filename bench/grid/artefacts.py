@@ -167,6 +167,10 @@ class Artefacts:
     def sr_key(self, method: Recipe, condition: str) -> str:
         return key_of(self.of_sr(method, condition))
 
+    def method_key(self, method: Recipe) -> str:
+        """Of a method itself, whatever it is tested on."""
+        return key_of(method.key, self.settings.device)
+
     def of_sr(self, method: Recipe, condition: str) -> dict[str, Any]:
         """What restored faces depend on, by name."""
         lr = self.lr_key(self.condition(condition, method))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -89,7 +90,7 @@ class Cells:
 
     def method_rows(self, method: Recipe) -> Rows:
         """Metrics of a method itself, whatever it is tested on."""
-        key, given = key_of(method.key, self.settings.device), partial(self.artefacts.method_outputs, method)
+        key, given = self.artefacts.method_key(method), partial(self.artefacts.method_outputs, method)
         rows: Rows = []
         for measure in self.plan.measures:
             if measure.metric.about == "method":
@@ -167,7 +168,7 @@ class Cells:
 
     def kept(self, measure: Measure, name: str, key: str, outputs: Callable[[], Outputs], place: str) -> dict[str, Any]:
         """What the store holds of a metric of one cell, computed where it is not there."""
-        depends = {**self.of_score(measure), "images": key}
+        depends = self.of_score(measure, key)
         key = key_of(depends)
         of = name.removeprefix(f"{measure.label} of ")
         self.artefacts.reasons.depends(name, depends, {"metric": f"metric {measure.label}", "images": of})
@@ -214,17 +215,28 @@ class Cells:
             try:
                 if not splits(m.metric, outputs):
                     continue
-                key = key_of({**self.of_score(m), "images": images})
+                key = key_of(self.of_score(m, images))
                 if not self.store.has("score", key):
                     self.part(m, key, lambda: outputs, start)
             except (Exception, SystemExit) as error:
                 outcome(error, m.label)  # raises what stops a run
 
-    def of_score(self, measure: Measure) -> dict[str, Any]:
-        """What a score depends on beside the images that it is of, by name."""
+    def stored(self, about: str, images: str, outputs: Callable[[], Outputs]) -> bool:
+        """Whether the store holds every metric about these images that can be measured."""
+        given = lru_cache(maxsize=1)(outputs)
+        for m in self.plan.measures:
+            if m.metric.about == about and m.label not in self.unavailable:
+                with contextlib.suppress(MissingWeights):
+                    known = self.store.has("score", key_of(self.of_score(m, images)))
+                    if not known and all(getattr(given(), need) is not None for need in m.metric.needs):
+                        return False
+        return True
+
+    def of_score(self, measure: Measure, images: str) -> dict[str, Any]:
+        """What a score depends on, by name; ``images``: the key of those that it is of."""
         artefacts, data = self.artefacts, self.artefacts.data
         return {
-            "metric": measure.key,
+            "metric": measure.key, "images": images,
             "training faces": data.train_fingerprint, "test faces": artefacts.hr_test.fingerprint,
             "reference": artefacts.reference_hr.fingerprint,
             "ground truth": data.truth.fingerprint if data.truth else "",

@@ -167,6 +167,23 @@ class Run:
         else:
             self.rows[task.name] = self.measure(task)
 
+    def stored(self, task: Task) -> bool:
+        """Whether nothing is left to compute for a task, so that no plugin has anything to do for it."""
+        if task.kind in ("train", "lr", "sr"):
+            return self.store.has(task.kind, task.key)
+        artefacts = self.artefacts
+        if task.kind == "degradation":
+            recipe = shown_degradations(self.plan)[task.condition, task.seed]
+            return self.cells.stored("lr", artefacts.lr_key(recipe), partial(artefacts.lr_outputs, recipe))
+        method = self.plan.methods[task.index]
+        if task.kind == "method":
+            return self.cells.stored("method", artefacts.method_key(method), partial(artefacts.method_outputs, method))
+        images = artefacts.sr_key(method, task.condition)
+        if not self.store.has("sr", images):
+            return False
+        given = partial(artefacts.outputs, method, task.condition, self.store.path("sr", images))
+        return self.cells.stored("sr", images, given)
+
     def collect(self, task: Task) -> None:
         """Take what a task has left in the store into the run's folder and its results."""
         if task.kind == "train" and task.cell not in self.failed:

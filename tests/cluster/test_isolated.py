@@ -17,6 +17,7 @@ import pytest
 from smooth import smooth_images
 
 from bench.cli import main
+from bench.cluster.isolated import Guest
 from bench.core.image import write_image
 
 ROOT = Path(__file__).parents[2]
@@ -381,6 +382,21 @@ def test_isolated_results_are_those_of_one_process(bench, folders, plugin, tmp_p
         assert code == 0, err
         tables.append(pd.read_parquet(tmp_path / way / "results.parquet").drop(columns="seconds"))
     pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+def test_what_is_in_the_store_begins_no_process(bench, folders, plugin, tmp_path, monkeypatch):
+    begun = []
+    begin = Guest.begin
+    monkeypatch.setattr(Guest, "begin", lambda guest: (begun.append(guest), begin(guest)))
+    given = ("run", "--plugin", plugin, "--methods", "tiny[steps=1]", "--hr", folders[0], "--lr", folders[1], "--conditions",
+             "noise,real", "--device", "cpu", "--isolate", "auto", "--out", tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
+    for metrics, processes in (("psnr,mae", 1), ("psnr,mae", 0), ("psnr,mae,ssim", 1), ("psnr,mae,ssim,lpips", 0)):
+        begun.clear()
+        bench(*given, "--metrics", metrics)
+        assert len(begun) == processes, metrics
+        rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
+        ok = rows[(rows.condition == "noise") & (rows.status == "ok") & (rows.image == "")]
+        assert {"psnr", "mae"} <= set(ok.metric)
 
 
 def test_a_signal_reaches_the_training_in_its_process(folders, plugin, tmp_path):
