@@ -17,7 +17,8 @@ from bench.grid import resolve
 from bench.grid.inference import degrade
 from bench.grid.scores import WORDS
 from bench.testing.findings import Broken, Skipped
-from bench.testing.models import people, untouched
+from bench.testing.models import untouched
+from bench.testing.subject import people
 
 FACES = 8
 
