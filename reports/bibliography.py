@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .tables import split
+from .tabular import split
 from .told import facts
 
 CITED = re.compile(r"(?P<authors>[^:]+): (?P<title>.+?), ?(?P<venue>[^,]*?) ?(?P<year>(19|20)\d\d)$")

@@ -10,7 +10,8 @@ from .efficiency import cost_table
 from .layout import arrange
 from .rows import Loaded, load
 from .statistics import Contest, agreements, contests, mark, rank_tables
-from .tables import DERIVED, FAMILIES, OTHERS, Table, build, headline, letter
+from .tables import FAMILIES, build
+from .tabular import DERIVED, OTHERS, Table, headline, letter
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .figures import COLOURS, DASHES
-from .tables import Table
+from .tabular import Table
 
 MARKERS = "os^Dv<>pPX*hH"
 INCH = {

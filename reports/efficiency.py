@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .rows import competitor
-from .tables import Cell, Column, Row, Table, split
+from .tabular import Cell, Column, Row, Table, split
 
 HEADS = ("Parameters", "Multiply-adds", "Memory", "Faces a second")
 

@@ -16,8 +16,9 @@ from bench.core.pictures import of_run
 
 from .pictures import SIDE, embedded, small_copy
 from .rows import Loaded, Single
-from .tables import Column as TableColumn
-from .tables import facts, split
+from .tables import split
+from .tabular import Column as TableColumn
+from .told import facts
 
 ROWS = 4  # faces of a condition shown without asking, evenly spread over the names
 INLINE = 3_000_000  # bytes of pictures that the page keeps as they are, losslessly
@@ -36,7 +37,7 @@ class Column:
     label: str
     kind: str  # lr, method, hr
     root: Path
-    key: tuple[str, ...] = ()  # see tables.competitor
+    key: tuple[str, ...] = ()  # see rows.competitor
     there: frozenset[str] = frozenset()  # faces whose pictures belong to the run's numbers
     odd: bool = False  # whether others lie among them
     shots: dict[int, str] = field(default_factory=dict)  # face's number -> data URI

@@ -16,7 +16,8 @@ from .contents import Contents, contents, summary
 from .figures import rank_plot, shade, stroke
 from .notice import notice
 from .statistics import describe, p_text
-from .tables import FAMILIES, OTHERS, Table, letter, split
+from .tables import FAMILIES
+from .tabular import OTHERS, Table, letter, split
 
 POINTS = 200  # of a curve; longer ones are averaged
 CLOSED = ("ranks", "agreement")  # kinds of tables whose cells do not open

@@ -15,7 +15,7 @@ from .contents import contents
 from .layout import arrange, checked
 from .notice import notice
 from .prose import paragraph
-from .tables import Cell, Column, Row, Table, letter, split
+from .tabular import Cell, Column, Row, Table, letter, split
 
 ESCAPES = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
            "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}", "]": "{]}",

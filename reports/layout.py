@@ -24,7 +24,8 @@ from typing import Any
 
 from bench.errors import UsageError
 
-from .tables import DERIVED, Cell, Column, Row, Table, rank, split
+from .tables import rank
+from .tabular import DERIVED, Cell, Column, Row, Table, split
 
 LISTS = ("methods", "metrics", "conditions", "tables")
 CHOICES: dict[str, tuple[Any, ...]] = {"fit": ("none", "resize", "split"), "columns": (1, 2), "interval": (True, False)}

@@ -12,8 +12,9 @@ from markupsafe import Markup
 from bench.core.files import write_text
 
 from .faces import decimals
-from .rows import competitor
-from .tables import DETAIL, FLOOR, SEED, Cell, Column, cell, compared, headline, rank, read, split, unsound, whole
+from .rows import competitor, read
+from .tables import DETAIL, FLOOR, SEED, cell, compared, rank, unsound
+from .tabular import Cell, Column, headline, split, whole
 
 Key = tuple[str, str]  # a metric and its protocol, but for the seed
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from .figures import scatter
 from .severity import line_names
-from .tables import Cell, Column, Row, Table, split
+from .tabular import Cell, Column, Row, Table, split
 
 DISTORTION = ("psnr", "ssim", "ms-ssim", "nlpd")
 PERCEPTION = ("lpips", "dists", "fid", "kid", "nima", "musiq", "topiq-face", "niqe", "piqe", "swd")

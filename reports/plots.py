@@ -18,7 +18,7 @@ from .figures import COLOURS
 from .layout import checked
 from .overview import DISTORTION, PERCEPTION, find_column, first
 from .pictures import pixels
-from .tables import Table
+from .tabular import Table
 
 WIDTH = {1: 3.5, 2: 7.16}  # inches of one and of two columns, as most two-column styles have them
 STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,

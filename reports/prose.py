@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .contents import Contents
-from .tables import facts, headline, split
+from .tabular import headline, split
+from .told import facts
 
 
 def paragraph(found: Contents, cite: Callable[[str], str] = lambda name: "", plain: Callable[[str], str] = str) -> str:

@@ -13,7 +13,8 @@ from bench.core.pictures import of_run
 from .figures import chart
 from .pictures import embedded
 from .rows import competitor
-from .tables import FAMILIES, Column, Table, family, split
+from .tables import FAMILIES
+from .tabular import Column, Table, family, split
 
 UNITS = {"consistency": "RMS to clean output", "consistency-lpips": "LPIPS to clean output",
          "consistency-identity": "1 - cosine to clean output"}  # fmt: skip

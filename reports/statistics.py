@@ -9,7 +9,8 @@ import numpy as np
 from bench.core import stats
 
 from .rows import Loaded
-from .tables import SEED, Cell, Column, Row, Table, letter, numberless, rank, split, unsound, whole
+from .tables import SEED, numberless, rank, unsound
+from .tabular import Cell, Column, Row, Table, letter, split, whole
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Contest:
     condition: str
     metric: str
     direction: str
-    keys: list[tuple[str, ...]]  # see tables.competitor
+    keys: list[tuple[str, ...]]  # see rows.competitor
     found: stats.Comparison
     common: tuple[float, ...] = ()  # each method's mean over the faces that all of them have
 

@@ -15,7 +15,7 @@ from .contents import contents
 from .latex import head, legend, marks
 from .layout import arrange
 from .notice import notice
-from .tables import DERIVED, Cell, letter
+from .tabular import DERIVED, Cell, letter
 
 
 def csv(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) -> list[Path]:

@@ -362,7 +362,7 @@ ERRORS = [
     Error("bench/core/stats.py", "chances[: at + 1].sum()", "chances[:at].sum()", "tests/core/test_stats.py::test_wilcoxon_agrees_with_counting_all_signs"),
     Error("reports/rows.py", "(sums / np.bincount(cell, minlength=size))", "sums", "tests/reports/test_tables.py::test_a_faces_value_is_the_mean_over_seeds_and_belongs_to_its_row"),
     Error("reports/statistics.py", "and (among is None or key in among)", "", "tests/reports/test_figures.py"),
-    Error("reports/tables.py", "return said if said not in OTHERS or said == name == \"cost\" else \"\"", "return said", "tests/reports/test_odd.py"),
+    Error("reports/tabular.py", "return said if said not in OTHERS or said == name == \"cost\" else \"\"", "return said", "tests/reports/test_odd.py"),
     Error("reports/templates/tables.js", "sign * (higher ? -1 : 1)", "sign * (higher ? 1 : -1)", "tests/reports/test_browser.py::test_a_table_sorts_filters_hides_and_compares"),
     Error("reports/templates/tables.js", "const sure = p === null || p <= 0.05", "const sure = p === null || p <= 1", "tests/reports/test_browser.py::test_a_table_sorts_filters_hides_and_compares"),
     Error("reports/templates/detail.js", 'if (direction === "higher") known.reverse();', "", "tests/reports/test_browser.py::test_a_value_opens_its_protocol_its_distribution_and_its_faces"),

@@ -3,7 +3,8 @@
 import json
 
 import pandas as pd
-from bench.reports import leaderboard, tables
+from bench.reports import leaderboard
+from bench.reports.rows import read
 from made_reports import row
 
 from bench.cli import main
@@ -47,7 +48,7 @@ def test_seeds_are_one_row_and_hostile_names_are_names(tmp_path):
             {**m, "label": name, "name": name} for m, name in zip(record["methods"], ("<script>", "n"), strict=True)
         ]
         (tmp_path / f"s{seed}" / "run.json").write_text(json.dumps({**record, "methods": models}))
-    (board,) = leaderboard.boards(*tables.read([tmp_path / "s0", tmp_path / "s1"]))
+    (board,) = leaderboard.boards(*read([tmp_path / "s0", tmp_path / "s1"]))
     cells = {who[0]: next(iter(mine.values())) for who, mine in board.rows.items()}
     assert (cells["n"].text, cells["n"].seeds, cells["n"].rank) == ("21.50", 2, 1) and cells["<script>"].rank == 2
     assert main(["leaderboard", *runs, "--out", str(tmp_path / "site")]) == 0
@@ -66,7 +67,7 @@ def test_what_ignores_its_input_leads_no_board_and_floors_are_no_columns(tmp_pat
     run = tmp_path / "a"
     made(run, 20.0)
     pd.DataFrame(rows).to_csv(run / "results.csv", index=False)
-    (board,) = leaderboard.boards(*tables.read([run]))
+    (board,) = leaderboard.boards(*read([run]))
     assert [metric for metric, _ in board.columns] == ["consistency", "swd"]
     ranks = {who[0]: [c.rank for c in cells.values()] for who, cells in board.rows.items()}
     assert ranks == {"deaf": [0, 1], "one": [1, 2], "two": [2, 0]}

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench.reports import faces, html, latex, tables, text
+from bench.reports import faces, html, latex, tables, tabular, text
 from bench.reports import pictures as pictures_of
 from bench.reports.contents import contents
+from bench.reports.rows import read
 from made_reports import Links, picture, row
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +76,7 @@ def page(*runs: Path) -> str:
 
 
 def marks(values, direction):
-    cells = [tables.Cell(text=v, value=None if v == "—" else float(v)) for v in values]
+    cells = [tabular.Cell(text=v, value=None if v == "—" else float(v)) for v in values]
     tables.rank(cells, direction)
     return [c.rank for c in cells]
 
@@ -96,11 +97,11 @@ def test_values_that_look_equal_share_a_mark_and_missing_ones_have_none():
     ("fid[p=0.5].to_clean", ("fid", "p=0.5", "to_clean")),
 ])  # fmt: skip
 def test_a_metric_with_dots_in_its_options_is_split_rightly(metric, parts):
-    assert tables.split(metric) == parts
+    assert tabular.split(metric) == parts
 
 
 def test_a_table_has_a_row_a_method_and_says_why_values_are_missing(make_run):
-    rows, _ = tables.read([make_run()])
+    rows, _ = read([make_run()])
     table = tables.build(rows)[0]
     assert table.title == "Tested on jpeg[quality=30]" and table.faces == "n = 4 faces"
     assert [c.title for c in table.columns] == ["PSNR ↑", "SWD ↓"] and table.absent == {"LPIPS": UNAVAILABLE}
@@ -202,25 +203,25 @@ def test_curves_are_drawn_within_their_box_and_stages_are_marked(make_run):
 
 
 def test_runs_on_other_faces_have_a_table_of_their_own(make_run):
-    twice = tables.read([make_run("a/out"), make_run("b/out")])[0]
+    twice = read([make_run("a/out"), make_run("b/out")])[0]
     table = tables.build(twice)[0]
     assert [r.run for r in table.rows][::3] == ["a/out", "b/out"] and not table.remark, "the same seed is no replicate"
-    other = tables.read([make_run("c/out"), make_run("d/out", fingerprint="cd34")])[0]
+    other = read([make_run("c/out"), make_run("d/out", fingerprint="cd34")])[0]
     first, second = tables.build(other)[:2]
     assert first.title == "Tested on jpeg[quality=30], faces of c/out" and "do not compare" in second.remark
     assert [c.rank for c in second.rows[1].cells] == [1, 1] and len({t.stem for t in tables.build(other)}) == 4
-    assert len(tables.read([make_run("e"), make_run("f", record=False)])[1]) == 2
+    assert len(read([make_run("e"), make_run("f", record=False)])[1]) == 2
 
 
 def test_seeds_are_replicates(make_run):
     """Mean and standard deviation of one method's seeds in one row, in the table and in the tests."""
     runs = [make_run(f"s{seed}", seed=seed, shift=shift) for seed, shift in ((0, 0.0), (1, 1.0), (2, 5.0))]
-    table = tables.build(tables.read(runs)[0])[0]
+    table = tables.build(read(runs)[0])[0]
     assert [(r.label, r.run) for r in table.rows] == [("bicubic", ""), ("edge_net (width=8)", ""), ("broken", "")]
     cell = table.rows[0].cells[0]
     assert (cell.text, cell.half, cell.seeds) == ("22.00", "2.65", 3) and "standard deviation 2.65" in cell.detail
     assert "the standard deviation over 3 seeds" in " ".join(latex.marks(table))
-    other = tables.read([runs[0], make_run("p", seed=7, preset="paper")])[0]
+    other = read([runs[0], make_run("p", seed=7, preset="paper")])[0]
     assert len(tables.build(other)[0].rows) == 6, "another preset is another method, not a replicate"
 
 
@@ -296,7 +297,7 @@ def test_values_of_other_scales_and_protocols_do_not_compete(make_run):
     faces = {f"f{i}": 20.0 + i for i in range(8)}
     better = {k: v + 3 for k, v in faces.items()}
     four, two = measured(make_run, "four", faces), measured(make_run, "two", better, scale=2)
-    assert [t.title for t in tables.build(tables.read([four, two])[0])] == [
+    assert [t.title for t in tables.build(read([four, two])[0])] == [
         "Tested on jpeg[quality=30], x4", "Tested on jpeg[quality=30], x2"]  # fmt: skip
     rgb = measured(make_run, "rgb", better, protocol="psnr, RGB")
     table = first_table([four, rgb])
@@ -329,7 +330,7 @@ def test_what_real_faces_reach_is_a_row_that_is_no_method(make_run):
     rows = pd.read_csv(run / "results.csv", keep_default_na=False)
     floor = row("bicubic", "real", "swd.floor", 12.0, direction="lower", n=3)
     pd.concat([rows, pd.DataFrame([floor])]).to_csv(run / "results.csv", index=False)
-    table = next(t for t in tables.build(tables.read([run])[0]) if t.condition == "real")
+    table = next(t for t in tables.build(read([run])[0]) if t.condition == "real")
     last = table.rows[-1]
     assert (
         (last.label, last.kind) == (tables.REAL, "floor") and last.cells[-1].text == "12.0" and last.cells[-1].rank == 0

@@ -1,0 +1,185 @@
+"""What every format renders: a table of rows and columns, and what each cell and heading of it says."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .told import facts
+
+ARROWS = {"higher": "↑", "lower": "↓"}
+OTHERS = ("results", "degradations", "ranks", "agreement", "cost")  # kinds of tables that are no family's
+DERIVED = ("ranks", "agreement", "cost")  # of them those that show no values of the results
+
+
+def split(metric: str) -> tuple[str, str, str]:
+    """A metric's label as (name, options, part): "fid[n=0.5].mean" is ("fid", "n=0.5", "mean")."""
+    head, bracket, part = metric.rpartition("]")
+    if bracket:
+        name, _, options = head.partition("[")
+        return name, options, part.removeprefix(".")
+    name, _, part = metric.partition(".")
+    return name, "", part
+
+
+def family(metric: str) -> str:
+    """The family whose tables show the metric in full; empty for the others."""
+    name = split(metric)[0]
+    said = str(facts("metrics", name).get("table", "") or "")
+    return said if said not in OTHERS or said == name == "cost" else ""
+
+
+def headline(metric: str) -> bool:
+    """Whether it stands among the results; of a family only what the metric says."""
+    name, _, part = split(metric)
+    return not family(metric) or part in facts("metrics", name).get("headlines", ())
+
+
+def whole(metric: str) -> tuple[str, str]:
+    """A label without its part, and the part."""
+    part = split(metric)[2]
+    return (metric.removesuffix(f".{part}"), part) if part else (metric, "")
+
+
+def letter(index: int) -> str:
+    """Footnote marks: a to z, then aa, ab, ..."""
+    return (letter(index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
+
+
+@dataclass(frozen=True)
+class Column:
+    """``heading``: colour, border or reference of its values. ``apart``: why its values do not compare; empty where they do.
+
+    ``tested``: its differences have a significance test (values of single faces).
+    """
+
+    metric: str
+    direction: str
+    kind: str = "results"
+    heading: str = ""
+    apart: str = ""
+    tested: bool = False
+
+    @property
+    def title(self) -> str:
+        """The metric as the field writes it, what its heading says, its arrow; a part of a metric by its own name."""
+        said = f"{self.short} ({self.heading})" if self.heading else self.short
+        return f"{said} {ARROWS.get(self.direction, '')}".strip()
+
+    @property
+    def brief(self) -> str:
+        """The name with its arrow, where the caption says the rest (``legend``)."""
+        return f"{self.short} {ARROWS.get(self.direction, '')}".strip()
+
+    @property
+    def short(self) -> str:
+        """The metric's name alone."""
+        name, options, part = split(self.metric)
+        options, about = options.replace(",", ", "), facts("metrics", name)
+        head, titles = about.get("title") or name, about.get("parts", {})
+        own = titles.get(part) or part.replace("_", " ")
+        if self.kind not in OTHERS:
+            own = own or head
+            prefix = about.get("prefix")
+            head = f"{prefix}: {own}" if prefix else own
+            head = f"{head} [{options}]" if options else head
+        elif part:
+            head = f"{head} {own}" if family(self.metric) else own
+        elif options:
+            head = f"{head} [{options}]"
+        return str(head)
+
+
+@dataclass
+class Cell:
+    """A value, or why there is none. ``rank``: 1 best, 2 second, 0 neither. ``note``: the letter of its footnote."""
+
+    text: str
+    value: float | None = None
+    ci: tuple[float, float] | None = None
+    half: str = ""  # half the width of the interval, as shown
+    n: int = 0
+    status: str = "ok"
+    reason: str = ""
+    protocol: str = ""
+    rank: int = 0
+    note: str = ""
+    tied: bool = False  # not significantly different from the best
+    seeds: int = 1  # trainings that the value is the mean of; then ``half`` is their standard deviation
+    common: str = ""  # its mean on the faces that all methods have, where it is ranked by that
+    sound: bool = True  # false: unfit to be best, since it ignores its input (a metric's ``guard``)
+
+    @property
+    def detail(self) -> str:
+        """The cell in a sentence."""
+        if self.value is None:
+            return f"{self.status}: {self.reason}" if self.reason else "not measured"
+        if self.seeds > 1:
+            return f"{self.value:.6g}, mean of {self.seeds} seeds, standard deviation {self.half}, n = {self.n}. {self.protocol}"
+        interval = f", 95 % interval {self.ci[0]:.4g} to {self.ci[1]:.4g}" if self.ci else ""
+        return f"{self.value:.6g}{interval}, n = {self.n}. {self.protocol}"
+
+
+@dataclass
+class Row:
+    label: str
+    degradation: str
+    cells: list[Cell]
+    run: str = ""
+    key: tuple[str, ...] = ()  # see competitor
+    kind: str = ""  # floor: what real faces reach, no method
+
+
+@dataclass
+class Table:
+    condition: str
+    columns: list[Column]
+    rows: list[Row] = field(default_factory=list)
+    title: str = ""
+    absent: dict[str, str] = field(default_factory=dict)  # titles of columns without any value, left out, and why
+    notes: list[str] = field(default_factory=list)  # footnotes a, b, ...: why values are missing
+    remark: str = ""  # what a reader must know before comparing rows
+    kind: str = "results"  # results, degradations, consistency, smoothness, ranks, agreement, cost
+    part: str = ""  # of a condition whose methods do not all compare: scale and faces
+
+    @property
+    def stem(self) -> str:
+        """The name of its file."""
+        words = [] if self.kind == "results" else [self.kind]
+        words += [self.condition] if self.condition else [] if words else [self.title]
+        words += [self.part] if self.part else []
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words)).strip("_")
+
+    def left_out(self, *, briefly: bool = False) -> str:
+        """The columns without any value, in a sentence a reason; ``briefly``: one for all pretrained files that lack."""
+        groups: dict[str, list[str]] = {}
+        for title, reason in self.absent.items():
+            brief = briefly and "get it with: " in reason
+            groups.setdefault("a pretrained file is not here" if brief else reason, []).append(title)
+        return " ".join(f"Not shown: {', '.join(titles)} ({reason})." for reason, titles in groups.items())
+
+    @property
+    def trained(self) -> bool:
+        """Whether any of its methods was trained on a degradation."""
+        return any(row.degradation for row in self.rows)
+
+    @property
+    def several(self) -> bool:
+        """Whether it shows several runs."""
+        return any(row.run for row in self.rows)
+
+    @property
+    def faces(self) -> str:
+        """How many faces the values are of, as ``n = 64 faces``, with the metrics that differ from most."""
+        if self.kind in ("agreement", "cost"):
+            return ""
+        counts = {c.short: {r.cells[i].n for r in self.rows if r.cells[i].value is not None and not r.kind} - {0}
+                  for i, c in enumerate(self.columns) if not split(c.metric)[2]}  # fmt: skip
+        common = Counter(n for seen in counts.values() for n in seen).most_common(1)
+        if not common:
+            return ""
+        usual = common[0][0]
+        others = [f"{title} {' or '.join(map(str, sorted(seen)))}" for title, seen in counts.items()
+                  if seen - {usual}]  # fmt: skip
+        return f"n = {usual} faces" + (f" ({', '.join(others)})" if others else "")
