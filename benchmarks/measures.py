@@ -1,7 +1,7 @@
 """Parts of `metrics.py`: each measure against pyiqa's of the same name, both from files, as packages and as commands."""
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import time
@@ -92,15 +92,24 @@ def packages(folder: Path, options: argparse.Namespace) -> None:
             )
 
 
+# A process begins with the peak of the one that it is forked from: one in between, which is small, starts the command.
+BETWEEN = """
+import json, os, sys
+pid = os.posix_spawn(sys.executable, sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print(json.dumps([usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+sys.exit(bool(status))
+"""
+
+
 def run(command: list[str]) -> tuple[float, float, float]:
-    """Wall time, processor's time and peak memory (MB) of a command."""
+    """Wall time, processor's time and peak memory (MB) of a command of this Python."""
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = process.stderr.read() if process.stderr else b""
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)}: {said.decode()[-500:]}")
-    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    done = subprocess.run([sys.executable, "-c", BETWEEN, *command], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr[-500:]}")
+    cpu, peak = json.loads(done.stdout.splitlines()[-1])
+    return time.perf_counter() - begin, cpu, peak
 
 
 def commands(folder: Path, options: argparse.Namespace) -> None:
