@@ -389,7 +389,7 @@ def test_what_is_in_the_store_begins_no_process(bench, folders, plugin, tmp_path
     begin = Guest.begin
     monkeypatch.setattr(Guest, "begin", lambda guest: (begun.append(guest), begin(guest)))
     given = ("run", "--plugin", plugin, "--methods", "tiny[steps=1]", "--hr", folders[0], "--lr", folders[1], "--conditions",
-             "noise,real", "--device", "cpu", "--isolate", "auto", "--out", tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
+             "noise,real", "--device", "cpu", "--isolate", "auto", "--out", tmp_path / "out")  # fmt: skip
     for metrics, processes in (("psnr,mae", 1), ("psnr,mae", 0), ("psnr,mae,ssim", 1), ("psnr,mae,ssim,lpips", 0)):
         begun.clear()
         bench(*given, "--metrics", metrics)
