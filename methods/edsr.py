@@ -4,15 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-import bench
 from bench.kit.enlarging import PlainBlock, pixel_shuffles, start_as_bilinear
 from bench.kit.patches import self_ensemble
-from bench.kit.schedules import stepped
 
-from .patchwise import Patchwise
+from .patchwise import ByL1
 
 MEAN = (0.4488, 0.4371, 0.4040)  # RGB of DIV2K's training images, which section 4.2 subtracts (released code)
 RANGE = 255.0  # the network's values run to this, as in the released code
@@ -41,7 +38,7 @@ class EDSRNet(nn.Module):
         return self.last(x) / RANGE + self.mean
 
 
-class EDSR(Patchwise):
+class EDSR(ByL1):
     """EDSRNet, trained on patches of 48x48 LR pixels that are turned and mirrored, by L1; any size of LR.
 
     ``self_ensemble`` averages the outputs for the eight ways to turn and mirror the LR: EDSR+ (section 4.3). ``init``
@@ -87,13 +84,3 @@ class EDSR(Patchwise):
 
     def sharpen(self, lr: Tensor) -> Tensor:
         return self_ensemble(self.net, lr) if self.params.self_ensemble else self.net(lr)
-
-    def stages(self) -> list[bench.Stage]:
-        p = self.params
-        optimizer = torch.optim.Adam(self.net.parameters(), p.lr, (0.9, 0.999))
-        schedule = stepped(optimizer, p.steps, p.halve, warm=p.warm)
-        return [bench.Stage("l1", p.steps, self.step, {"net": optimizer}, {"net": schedule}, p.batch)]
-
-    def step(self, batch: bench.Batch, run: bench.Step) -> None:
-        hr, _, fake = self.pair(batch, run)
-        run.minimize(F.l1_loss(fake, hr), "net")

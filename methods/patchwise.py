@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import bench
 from bench import weights
 from bench.kit.patches import crops, turned
+from bench.kit.schedules import stepped
 from bench.kit.tile import tiled
 
 from .checkpoints import finite, in_order, starting_hash, starting_point
@@ -86,3 +88,17 @@ class Patchwise(bench.Method):
         fake = self.net(lr)
         run.images(lr=lr, sr=fake, hr=hr)
         return hr, lr, fake
+
+
+class ByL1(Patchwise):
+    """Of those the ones that one stage trains, by the mean absolute difference of pixels alone, with Adam."""
+
+    def stages(self) -> list[bench.Stage]:
+        p = self.params
+        optimizer = torch.optim.Adam(self.net.parameters(), p.lr, (0.9, 0.999))
+        schedule = stepped(optimizer, p.steps, p.halve, warm=p.warm)
+        return [bench.Stage("l1", p.steps, self.step, {"net": optimizer}, {"net": schedule}, p.batch)]
+
+    def step(self, batch: bench.Batch, run: bench.Step) -> None:
+        hr, _, fake = self.pair(batch, run)
+        run.minimize(F.l1_loss(fake, hr), "net")

@@ -7,11 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import bench
 from bench.kit.enlarging import pixel_shuffles, start_as_bilinear
-from bench.kit.schedules import stepped
 
-from .patchwise import Patchwise
+from .patchwise import ByL1
 
 RANGE = 255.0  # the network's values run to this, as in EDSR's code, on which the released code builds
 
@@ -57,7 +55,7 @@ class RDNet(nn.Module):
         return self.last(self.up(dense)) / RANGE
 
 
-class RDN(Patchwise):
+class RDN(ByL1):
     """RDNet, trained on patches of 32x32 LR pixels that are turned and mirrored, by L1; any size of LR.
 
     ``init`` takes checkpoints in the layout of EDSR's PyTorch code, which holds an RDN too; one of another scale starts
@@ -99,13 +97,3 @@ class RDN(Patchwise):
         if self.params.start == "bilinear":
             net: Any = self.net
             start_as_bilinear(net.first, [net.fuse[-1]], net.up, net.last)
-
-    def stages(self) -> list[bench.Stage]:
-        p = self.params
-        optimizer = torch.optim.Adam(self.net.parameters(), p.lr, (0.9, 0.999))
-        schedule = stepped(optimizer, p.steps, p.halve, warm=p.warm)
-        return [bench.Stage("l1", p.steps, self.step, {"net": optimizer}, {"net": schedule}, p.batch)]
-
-    def step(self, batch: bench.Batch, run: bench.Step) -> None:
-        hr, _, fake = self.pair(batch, run)
-        run.minimize(F.l1_loss(fake, hr), "net")

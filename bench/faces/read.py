@@ -10,6 +10,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +35,17 @@ TEST_SHARE = 0.15  # of a folder that has no train/ and test/
 
 
 MIN_LR = 4  # px: the smallest LR side that any network here can read
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Faces to read. ``what``: HR or LR; ``multiple``: HR is cropped to sides that it divides; ``least``: the smallest side."""
+
+    source: str
+    what: str
+    multiple: int
+    least: int
+    strict: bool
 
 
 def load(
@@ -63,21 +75,13 @@ def load(
             pack(out / "lr.safetensors", found.lr_train, found.lr_test, found.truth)
         return found
     skipped: list[str] = []
-    hr_train, hr_test = _read(hr, "HR", multiple, MIN_LR * multiple, strict, store, out, skipped)
-    lr_train, lr_test = _read(lr, "LR", 1, MIN_LR, strict, store, out, skipped) if lr else (None, None)
+    hr_train, hr_test = _read(Wanted(hr, "HR", multiple, MIN_LR * multiple, strict), store, out, skipped)
+    lr_train, lr_test = _read(Wanted(lr, "LR", 1, MIN_LR, strict), store, out, skipped) if lr else (None, None)
     return Data(hr_train, hr_test, lr_train, lr_test, skipped=skipped)
 
 
-def _read(
-    source: str,
-    what: str,
-    multiple: int,
-    least: int,
-    strict: bool,
-    store: Store | None,
-    out: Path | None,
-    skipped: list[str],
-) -> tuple[FaceSet, FaceSet]:
+def _read(wanted: Wanted, store: Store | None, out: Path | None, skipped: list[str]) -> tuple[FaceSet, FaceSet]:
+    source, what, multiple = wanted.source, wanted.what, wanted.multiple
     path, own = Path(source), f"{what.lower()}.safetensors"
     if not path.exists():
         raise UsageError(f"--{what.lower()} {source}: no such file or folder")
@@ -87,7 +91,7 @@ def _read(
             if not len(faces):
                 raise UsageError(f"--{what.lower()} {source}: no {split} faces in it")
         sizes = [(name, size) for s in sets for name, size, _ in s.places]
-        unfit = [n for n, size in sizes if min(size) < least or size[0] % multiple or size[1] % multiple]
+        unfit = [n for n, size in sizes if min(size) < wanted.least or size[0] % multiple or size[1] % multiple]
         if unfit:
             raise UsageError(
                 f"{source}: {len(unfit)} faces do not fit scale {multiple}, {unfit[0]} for one; make it again from images"
@@ -97,9 +101,9 @@ def _read(
         return sets
     left: list[str] = []
     splits = list_files(path, what, left)
-    if left and strict:
+    if left and wanted.strict:
         raise UsageError(f"{left[0]} (--strict)")
-    make = partial(_pack, splits, source, what, multiple, least, strict)
+    make = partial(_pack, splits, wanted)
     if store:
         listing = [[[str(f), *_signature(f)] for f in files] for files in splits]
         folder = store.obtain("faces", key_of(what, multiple, READER, listing), make, f"the {what} faces of {source}")
@@ -111,7 +115,7 @@ def _read(
             sets, bad = _opened(folder, own, source, made)
             if not out:
                 sets[0].reopen = sets[1].reopen = None  # the file goes; what is mapped stays
-    if bad and strict:
+    if bad and wanted.strict:
         raise UsageError(f"{bad[0]} (--strict)")
     bad = [*bad, *left]
     if bad:
@@ -120,20 +124,11 @@ def _read(
     return sets
 
 
-def _pack(
-    splits: tuple[list[Path], list[Path]],
-    source: str,
-    what: str,
-    multiple: int,
-    least: int,
-    strict: bool,
-    folder: Path,
-    name: str = "",
-) -> dict[str, Any]:
+def _pack(splits: tuple[list[Path], list[Path]], wanted: Wanted, folder: Path, name: str = "") -> dict[str, Any]:
     """Pack the faces of these files; the sets' fingerprints, and why files were skipped. An entry of the store keeps that."""
     bad: list[str] = []
-    sets = _streams(splits, source, what, multiple, least, strict, bad)
-    made = {"fingerprints": write(folder / (name or PACKED), sets, {"source": source}), "skipped": bad}
+    sets = _streams(splits, wanted, bad)
+    made = {"fingerprints": write(folder / (name or PACKED), sets, {"source": wanted.source}), "skipped": bad}
     if not name:
         write_json(folder / ABOUT, made)
     return made
@@ -146,32 +141,27 @@ def describe(source: str, strict: bool = False) -> tuple[dict[str, tuple[int, st
     splits = list_files(Path(source), "HR", left)
     if left and strict:
         raise UsageError(f"{left[0]} (--strict)")
-    streams = _streams(splits, source, "HR", 1, MIN_LR, strict, bad)
+    streams = _streams(splits, Wanted(source, "HR", 1, MIN_LR, strict), bad)
     return {split: survey(faces) for split, (_, faces) in streams.items()}, bad + left
 
 
 def _streams(
-    splits: tuple[list[Path], list[Path]],
-    source: str,
-    what: str,
-    multiple: int,
-    least: int,
-    strict: bool,
-    bad: list[str],
+    splits: tuple[list[Path], list[Path]], wanted: Wanted, bad: list[str]
 ) -> dict[str, tuple[list[str], Iterator[tuple[str, np.ndarray]]]]:
     """Names that may come and faces that do, of train and test files. ``bad``: gets why files are skipped."""
-    root, sets = Path(source) if Path(source).is_dir() else Path(source).parent, {}
+    place, what, sets = Path(wanted.source), wanted.what, {}
+    root = place if place.is_dir() else place.parent
 
     def some(split: str, faces: Iterator[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
         first = next(faces, None)
         if first is None:
-            raise UsageError(f"--{what.lower()} {source}: no usable {split} image{f'; {bad[0]}' if bad else ''}")
+            raise UsageError(f"--{what.lower()} {wanted.source}: no usable {split} image{f'; {bad[0]}' if bad else ''}")
         yield first
         yield from faces
 
     for split, files in zip(("train", "test"), splits, strict=True):
         called = sorted((called, file) for file, called in unique_names(files, root).items())
-        faces = usable(called, multiple, least, strict, bad, f"{what} {split}")
+        faces = usable(called, wanted.multiple, wanted.least, wanted.strict, bad, f"{what} {split}")
         sets[split] = ([name for name, _ in called], some(split, faces))
     return sets
 
