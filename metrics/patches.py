@@ -83,14 +83,14 @@ class Swd(OfSets):
         return found
 
     def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
-        chunks = [part for part in parts if len(part["digests"])]
+        chunks = [dict(part) for part in parts if len(part["digests"])]
         groups = stats.dealt([bytes(key) for part in chunks for key in part["digests"]])
         begins = np.cumsum([0, *(len(part["digests"]) for part in chunks)])
         joined: list[tuple[np.ndarray, np.ndarray]] = []
         for level in range(max(sum(name.startswith("values") for name in part) for part in chunks)):
             having = [i for i, part in enumerate(chunks) if f"values{level}" in part]  # small faces have few levels
-            values = np.concatenate([chunks[i][f"values{level}"] for i in having], 1)
-            joined.append((values, np.concatenate([chunks[i][f"owners{level}"] + begins[i] for i in having])))
+            values = np.concatenate([chunks[i].pop(f"values{level}") for i in having], 1)
+            joined.append((values, np.concatenate([chunks[i].pop(f"owners{level}") + begins[i] for i in having])))
         most = self.each(len(outputs.sr)) * begins[-1]
         return self.answer(outputs, *self.compared(joined, self.of_reference(outputs, [], most), groups, begins[-1]))
 
@@ -112,27 +112,26 @@ class Swd(OfSets):
         if min(min(shape[1:]) for images in (ours, theirs) for shape in shapes(images)) < p.patch:
             raise bench.Unavailable(f"a face is smaller than the {p.patch} px of a patch")
         count = -(-patches // len(theirs))  # as many patches as ours, from all of the reference
-        return list(outputs.keep(
-            ("swd", self.reference, self.theirs(outputs).name, p, count),
-            lambda: self.projections(theirs, count, outputs.seed),
-        ))  # fmt: skip
+        place, which = ("swd", self.reference, p), (self.theirs(outputs).name, count)
+        if outputs.cache.get(place, ("",))[0] != which:
+            outputs.cache.pop(place, None)  # one at a time: 65,536 patches of 512 px faces are 200 MB
+            outputs.cache[place] = which, self.projections(theirs, count, outputs.seed)
+        return list(outputs.cache[place][1])
 
     def projected(
         self, ours: Any, outputs: bench.Outputs, each: int, reference: list[Projections]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """At each level that both have: projections (direction, k) of the patches of faces, and whose they are (k,)."""
-        parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in reference]
+        counts = populations(ours, self.params.smallest)[: len(reference)]
+        found = [(np.empty((self.params.directions, n * each), np.float32), np.empty(n * each, int)) for n in counts]
+        ends = [0] * len(found)
         for level, indices, patches in self.patches(ours, each, outputs.seed):
-            if level < len(reference):
+            if level < len(found):
                 directions, offset, _ = reference[level]
-                values = torch.addmm(-offset, directions, patches.flatten(0, 1).flatten(1).T).numpy()
-                parts[level].append((values, np.repeat(np.array(indices), each)))
-        found = []
-        for part in parts:
-            if part:
-                values, owners = (np.concatenate(column, -1) for column in zip(*part, strict=True))
-                part.clear()
-                found.append((values, owners))
+                begin, ends[level] = ends[level], ends[level] + len(indices) * each
+                values, owners = (column[..., begin : ends[level]] for column in found[level])
+                values[:] = torch.addmm(-offset, directions, patches.flatten(0, 1).flatten(1).T).numpy()
+                owners[:] = np.repeat(np.array(indices), each)
         return found
 
     def compared(
@@ -153,16 +152,23 @@ class Swd(OfSets):
         A patch x, normalised by mean and deviation, is projected by directions x - offset.
         """
         rng, found = torch.Generator().manual_seed(seed), []
-        levels: dict[int, list[Tensor]] = {}
-        for number, _, patches in self.patches(images, count, seed):
-            levels.setdefault(number, []).append(patches.flatten(0, 1))
-        for number in sorted(levels):
-            flat = torch.cat(levels.pop(number))
+        counts = populations(images, self.params.smallest)
+        levels = [
+            torch.empty(n * count, 3, self.params.patch**2) for n in counts
+        ]  # no lists: the heap kept their memory
+        ends = [0] * len(levels)
+        for number, indices, patches in self.patches(images, count, seed):
+            begin, ends[number] = ends[number], ends[number] + len(indices) * count
+            levels[number][begin : ends[number]] = patches.flatten(0, 1)
+        while levels:
+            flat = levels.pop(0)
             mean, std = flat.mean((0, 2), keepdim=True), flat.std((0, 2), keepdim=True) + 1e-8
             directions = F.normalize(torch.randn(self.params.directions, flat[0].numel(), generator=rng), dim=1)
             scaled = (directions.unflatten(1, flat.shape[1:]) / std).flatten(1)
             offset = scaled @ mean.expand(flat[:1].shape).flatten()[:, None]
-            found.append((scaled, offset, np.sort(torch.addmm(-offset, scaled, flat.flatten(1).T).numpy(), axis=1)))
+            values = torch.addmm(-offset, scaled, flat.flatten(1).T).numpy()
+            values.sort(axis=1)
+            found.append((scaled, offset, values))
         return found
 
     def patches(self, images: Any, count: int, seed: int) -> Iterator[tuple[int, list[int], Tensor]]:
@@ -237,25 +243,36 @@ def laplacian_pyramid(images: Tensor, smallest: int) -> list[Tensor]:
     return [*levels, images]
 
 
+def populations(images: Any, smallest: int) -> list[int]:
+    """How many of the images have each level of a Laplacian pyramid, the finest first."""
+    sides = np.array([min(shape[1:]) for shape in shapes(images)])
+    found = []
+    while len(sides):
+        found.append(len(sides))
+        sides = -(-sides[sides >= 2 * smallest] // 2)
+    return found
+
+
 def sliced_distances(values: np.ndarray, reference: np.ndarray, labels: np.ndarray, groups: int) -> list[float]:
     """The mean over directions of the Wasserstein distance of (direction, n) values to (direction, N) sorted ones.
 
     First that of all, then without the values of each group, which ``labels`` (n,) numbers: one sort serves all of these,
-    since a value's last bits, a few millionths of it, carry its group.
+    since a value's last bits, a few millionths of it, carry its group. One direction after the other: memory holds one.
     """
-    every = np.sort(values, axis=1)
-    found = [float(np.abs(every - reference[:, quantiles(reference.shape[1], every.shape[1])]).mean(dtype=np.float64))]
-    if groups:
-        bits = (1 << (groups - 1).bit_length()) - 1
-        tagged = np.sort(((values.view(np.int32) & ~bits) | labels.astype(np.int32)).view(np.float32), axis=1)
-        tags = tagged.view(np.int32) & bits
-        sums = np.zeros(groups)
-        for row, tag, target in zip(tagged, tags, reference, strict=True):
-            for group in range(groups):
-                left = row[tag != group]
-                sums[group] += np.abs(left - target[quantiles(len(target), len(left))]).mean(dtype=np.float64)
-        found += (sums / len(values)).tolist()
-    return found
+    bits, labels = (1 << max(0, groups - 1).bit_length()) - 1, labels.astype(np.int32)
+    sums = np.zeros(1 + groups)
+    for row, target in zip(values, reference, strict=True):
+        sums[0] += apart(np.sort(row), target)
+        if groups:
+            tagged = np.sort(((row.view(np.int32) & ~bits) | labels).view(np.float32))
+            tags = tagged.view(np.int32) & bits
+            sums[1:] += [apart(tagged[tags != group], target) for group in range(groups)]
+    return (sums / len(values)).tolist()
+
+
+def apart(some: np.ndarray, others: np.ndarray) -> float:
+    """The Wasserstein distance of two sorted lists; ``others`` is the longer one."""
+    return float(np.abs(some - others[quantiles(len(others), len(some))]).mean(dtype=np.float64))
 
 
 @lru_cache(maxsize=64)

@@ -119,12 +119,12 @@ def piece(images: Sequence[np.ndarray], start: int, stop: int) -> Sequence[np.nd
 
 
 def picked(images: Sequence[np.ndarray], indices: Sequence[int]) -> Sequence[np.ndarray]:
-    """``images[i] for i in indices``; files stay files."""
-    return (
-        ImageFiles([images.files[i] for i in indices])
-        if isinstance(images, ImageFiles)
-        else [images[i] for i in indices]
-    )
+    """``images[i] for i in indices``; files stay files, and all of them in order stay what they are."""
+    if list(indices) == list(range(len(images))):
+        return images
+    if not isinstance(images, ImageFiles):
+        return [images[i] for i in indices]
+    return ImageFiles([images.files[i] for i in indices])
 
 
 def taken(images: Sequence[np.ndarray], indices: Sequence[int]) -> Iterator[np.ndarray]:

@@ -1,5 +1,7 @@
 """Distances between sets of faces: against pytorch-fid on the same files, and against plain numpy."""
 
+import tracemalloc
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -301,6 +303,22 @@ def test_swd_agrees_with_a_computation_in_numpy():
         expected = 1000 * np.abs(projected[0] - projected[1]).mean()
         assert len(a) == len(b) and score.extra[f"level{level}"] == pytest.approx(expected, rel=1e-4)
     assert score.value == pytest.approx(np.mean(list(score.extra.values())))
+
+
+def test_swd_compares_one_direction_at_a_time_and_keeps_one_set_of_projections_of_the_reference():
+    rng = np.random.default_rng(0)
+    values, labels = rng.normal(size=(128, 20_000)).astype(np.float32), rng.integers(0, 10, 20_000)
+    sliced_distances(values[:1], values[:1], labels, 10)
+    tracemalloc.start()
+    sliced_distances(values, np.sort(values, 1), labels, 10)  # the sorted ones are as large as the values
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * values.nbytes
+    given = outputs(9, 32)
+    for count in (9, 7, 5):  # conditions of other numbers of faces
+        Swd().score(replace(given, sr=given.sr[:count], names=given.names[:count]))
+    kept = [value for key, value in given.cache.items() if key[0] == "swd"]
+    assert len(kept) == 1 and Swd().score(replace(given, cache={})).value == Swd().score(given).value
 
 
 def test_patches_are_taken_from_the_levels_at_scattered_places():
