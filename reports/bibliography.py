@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .tabular import split
+from bench.core.results import split
+
 from .told import facts
 
 CITED = re.compile(r"(?P<authors>[^:]+): (?P<title>.+?), ?(?P<venue>[^,]*?) ?(?P<year>(19|20)\d\d)$")

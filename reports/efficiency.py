@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.core.results import split
+
 from .rows import competitor
-from .tabular import Cell, Column, Row, Table, split
+from .tabular import Cell, Column, Row, Table
 
 HEADS = ("Parameters", "Multiply-adds", "Memory", "Faces a second")
 

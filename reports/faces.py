@@ -13,10 +13,10 @@ import numpy as np
 
 from bench.core.files import copy, folder_name
 from bench.core.pictures import of_run
+from bench.core.results import split
 
 from .pictures import SIDE, embedded, small_copy
 from .rows import Loaded, Single
-from .tables import split
 from .tabular import Column as TableColumn
 from .told import facts
 

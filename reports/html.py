@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from bench.core.files import write_text
+from bench.core.results import split
 
 from . import faces, overview, published, severity
 from .contents import Contents, contents, summary
@@ -17,7 +18,7 @@ from .figures import rank_plot, shade, stroke
 from .notice import notice
 from .statistics import describe, p_text
 from .tables import FAMILIES
-from .tabular import OTHERS, Table, letter, split
+from .tabular import OTHERS, Table, letter
 
 POINTS = 200  # of a curve; longer ones are averaged
 CLOSED = ("ranks", "agreement")  # kinds of tables whose cells do not open

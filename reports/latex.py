@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.files import write_text
+from bench.core.results import split
 
 from . import bibliography, published
 from .contents import contents
 from .layout import arrange, checked
 from .notice import notice
 from .prose import paragraph
-from .tabular import Cell, Column, Row, Table, letter, split
+from .tabular import Cell, Column, Row, Table, letter
 
 ESCAPES = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
            "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}", "]": "{]}",

@@ -22,10 +22,11 @@ import dataclasses
 from fnmatch import fnmatchcase
 from typing import Any
 
+from bench.core.results import split
 from bench.errors import UsageError
 
 from .tables import rank
-from .tabular import DERIVED, Cell, Column, Row, Table, split
+from .tabular import DERIVED, Cell, Column, Row, Table
 
 LISTS = ("methods", "metrics", "conditions", "tables")
 CHOICES: dict[str, tuple[Any, ...]] = {"fit": ("none", "resize", "split"), "columns": (1, 2), "interval": (True, False)}

@@ -10,11 +10,12 @@ from typing import Any
 from markupsafe import Markup
 
 from bench.core.files import write_text
+from bench.core.results import split, whole
 
 from .faces import decimals
 from .rows import competitor, read
-from .tables import DETAIL, FLOOR, SEED, cell, compared, rank, unsound
-from .tabular import Cell, Column, headline, split, whole
+from .tables import DETAIL, FLOOR, SEED, cell, compared, rank, unfit_of
+from .tabular import Cell, Column, headline
 
 Key = tuple[str, str]  # a metric and its protocol, but for the seed
 
@@ -50,7 +51,7 @@ def leaderboard(runs: list[Path], out: Path) -> list[Path]:
 def boards(rows: list[dict[str, Any]], records: list[dict[str, Any]]) -> list[Board]:
     """The tables, in the order of the rows; in each one metric's columns beside each other, best and second marked."""
     found: dict[tuple[str, ...], Board] = {}
-    unfit = unsound([r for r in rows if r["method"]])
+    unfit = unfit_of(rows)
     for row in rows:
         head, part = whole(row["metric"])
         shown = headline(row["metric"]) and part != FLOOR and not part.startswith(DETAIL) and split(head)[0] != "cost"

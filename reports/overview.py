@@ -7,9 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bench.core.results import split
+
 from .figures import scatter
 from .severity import line_names
-from .tabular import Cell, Column, Row, Table, split
+from .tabular import Cell, Column, Row, Table
 
 DISTORTION = ("psnr", "ssim", "ms-ssim", "nlpd")
 PERCEPTION = ("lpips", "dists", "fid", "kid", "nima", "musiq", "topiq-face", "niqe", "piqe", "swd")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bench.core.results import split
+
 from .contents import Contents
-from .tabular import headline, split
+from .tabular import headline
 from .told import facts
 
 

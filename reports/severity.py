@@ -9,12 +9,13 @@ from typing import Any
 
 from bench.core.files import folder_name
 from bench.core.pictures import of_run
+from bench.core.results import split
 
 from .figures import chart
 from .pictures import embedded
 from .rows import competitor
 from .tables import FAMILIES
-from .tabular import Column, Table, family, split
+from .tabular import Column, Table, family
 
 UNITS = {"consistency": "RMS to clean output", "consistency-lpips": "LPIPS to clean output",
          "consistency-identity": "1 - cosine to clean output"}  # fmt: skip

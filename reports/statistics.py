@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.core import stats
+from bench.core.results import split, whole
 
 from .rows import Loaded
-from .tables import SEED, numberless, rank, unsound
-from .tabular import Cell, Column, Row, Table, letter, split, whole
+from .tables import SEED, numberless, rank, unfit_of
+from .tabular import Cell, Column, Row, Table, letter
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def contests(found: Loaded, among: set[tuple[str, ...]] | None = None) -> list[C
 
     ``among``: the methods that are compared, if not all.
     """
-    unfit, made = unsound([r for r in found.sets if r["method"]]), []
+    unfit, made = unfit_of(found.rows), []
     for one in found.singles:
         fit = [i for i, key in enumerate(one.keys) if (key, one.condition, whole(one.metric)[0]) not in unfit
                and (among is None or key in among)]  # fmt: skip

@@ -7,8 +7,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from bench.core.results import split, unsound, whole
+
 from .rows import competitor
-from .tabular import Cell, Column, Row, Table, family, headline, letter, split, whole
+from .tabular import Cell, Column, Row, Table, family, headline, letter
 from .told import facts
 
 FLOOR = "floor"  # the part of a distance between sets that real faces reach, held out: a row of its own
@@ -29,7 +31,7 @@ def build(rows: list[dict[str, Any]]) -> list[Table]:
     """
     methods = [r for r in rows if r["method"] and family(r["metric"]) != "cost"]
     conditions = list(dict.fromkeys(r["condition"] for r in methods))
-    unfit = unsound(methods)
+    unfit = unfit_of(methods)
     tables = []
     for condition in conditions:
         inside = [r for r in methods if r["condition"] == condition and headline(r["metric"])]
@@ -76,19 +78,9 @@ def _tables(
 APART = "Methods of another scale, or on different faces, have a table of their own: their values do not compare."
 
 
-def unsound(rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+def unfit_of(rows: list[dict[str, Any]]) -> set[tuple[Any, str, str]]:
     """(competitor, condition, metric without part) of what its metric's ``guard`` keeps from being best."""
-    values: dict[tuple[Any, ...], dict[str, float]] = {}
-    for row in rows:
-        head, part = whole(row["metric"])
-        if row["status"] == "ok" and part in facts("metrics", split(row["metric"])[0]).get("guard", ()):
-            values.setdefault((competitor(row), row["condition"], head), {})[part] = float(row["value"])
-    found = set()
-    for key, parts in values.items():
-        seen, least = facts("metrics", split(key[2])[0])["guard"]
-        if parts.get(seen, math.inf) < parts.get(least, -math.inf):
-            found.add(key)
-    return found
+    return unsound([r for r in rows if r["method"]], competitor, lambda name: facts("metrics", name).get("guard", ()))
 
 
 def _table(

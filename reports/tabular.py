@@ -6,21 +6,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from bench.core.results import split
+
 from .told import facts
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 OTHERS = ("results", "degradations", "ranks", "agreement", "cost")  # kinds of tables that are no family's
 DERIVED = ("ranks", "agreement", "cost")  # of them those that show no values of the results
-
-
-def split(metric: str) -> tuple[str, str, str]:
-    """A metric's label as (name, options, part): "fid[n=0.5].mean" is ("fid", "n=0.5", "mean")."""
-    head, bracket, part = metric.rpartition("]")
-    if bracket:
-        name, _, options = head.partition("[")
-        return name, options, part.removeprefix(".")
-    name, _, part = metric.partition(".")
-    return name, "", part
 
 
 def family(metric: str) -> str:
@@ -34,12 +26,6 @@ def headline(metric: str) -> bool:
     """Whether it stands among the results; of a family only what the metric says."""
     name, _, part = split(metric)
     return not family(metric) or part in facts("metrics", name).get("headlines", ())
-
-
-def whole(metric: str) -> tuple[str, str]:
-    """A label without its part, and the part."""
-    part = split(metric)[2]
-    return (metric.removesuffix(f".{part}"), part) if part else (metric, "")
 
 
 def letter(index: int) -> str:

@@ -1,7 +1,9 @@
-"""The tidy results table: one row per value. The one place that knows its columns and their types."""
+"""The tidy results table: one row per value. The one place that knows its columns, their types, and what labels say."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,3 +70,44 @@ def read_table(folder: Path) -> pd.DataFrame:
     for column in (c for c, kind in TYPES.items() if kind == "str" and c in table):
         table[column] = table[column].astype(str).map(_as_written)
     return table
+
+
+# ---------------------------------------------------------------- metrics' labels, and what a guard says of them
+
+
+def split(metric: str) -> tuple[str, str, str]:
+    """A metric's label as (name, options, part): "fid[n=0.5].mean" is ("fid", "n=0.5", "mean")."""
+    head, bracket, part = metric.rpartition("]")
+    if bracket:
+        name, _, options = head.partition("[")
+        return name, options, part.removeprefix(".")
+    name, _, part = metric.partition(".")
+    return name, "", part
+
+
+def whole(metric: str) -> tuple[str, str]:
+    """A label without its part, and the part."""
+    part = split(metric)[2]
+    return (metric.removesuffix(f".{part}"), part) if part else (metric, "")
+
+
+def unsound(
+    rows: Iterable[Mapping[str, Any]], who: Callable[[Any], Hashable], guard: Callable[[str], Sequence[str]]
+) -> set[tuple[Any, str, str]]:
+    """(who, condition, metric without part) of what its metric's ``guard`` keeps from being best, however good its value.
+
+    ``guard``: of a metric's name, the two parts of which the first must reach the second; empty where it has none. A
+    method's rows from several seeds count by their means.
+    """
+    values: dict[tuple[Any, str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        head, part = whole(row["metric"])
+        if row["status"] == "ok" and part in guard(split(head)[0]):
+            key = (who(row), row["condition"], head)
+            values.setdefault(key, {}).setdefault(part, []).append(float(row["value"]))
+    found = set()
+    for key, parts in values.items():
+        seen, least = (parts.get(part) for part in guard(split(key[2])[0]))
+        if seen and least and math.fsum(seen) / len(seen) < math.fsum(least) / len(least):
+            found.add(key)
+    return found

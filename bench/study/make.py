@@ -6,16 +6,20 @@ import base64
 import hashlib
 import io
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, cast
 
 import numpy as np
 
+from bench import plugins
 from bench.core.files import folder_name, write_atomically, write_json
 from bench.core.image import read_image
 from bench.core.pictures import of_run
-from bench.core.results import read_table
+from bench.core.results import read_table, split, unsound, whole
 from bench.errors import UsageError
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -93,27 +97,49 @@ def chosen_methods(run: Path, record: dict[str, Any], choice: Choice) -> list[st
             raise UsageError(f"{run}: no method {unknown[0]!r}; there are {', '.join(labels)}")
         found = list(choice.methods)
     else:
-        table = read_table(run)
-        table = table[(table["image"].fillna("") == "") & (table["status"] == "ok") & (table["method"] != "")]
-        table = table[table["condition"] == choice.condition]
-        values = table[table["metric"] == choice.by]
-        if not len(values):
-            known = ", ".join(dict.fromkeys(m for m in table["metric"] if "." not in m.rpartition("]")[2]))
-            raise UsageError(
-                f"{run}: no values of {choice.by} on {choice.condition}; name another metric with --by "
-                f"({known or 'none there'}), or methods with --methods"
+        ranked, unfit = best_of(run, record, choice)
+        found = [label for label in ranked if label not in unfit][: choice.count]
+        if out := ", ".join(label for label in ranked if label in unfit):
+            print(
+                f"note: not among the best by {choice.by}, since below its floor: {out}; --methods asks about any",
+                file=sys.stderr,
             )
-        scores = {(str(r["method"]), str(r["variant"]), str(r["degradation"])): float(r["value"])
-                  for r in values.to_dict("records")}  # fmt: skip
-        sign = -1 if values["direction"].iloc[0] == "higher" else 1
-        keys = {
-            m["label"]: (m.get("name", m["label"]), m.get("variant", ""), m["degradation"]) for m in record["methods"]
-        }
-        ranked = sorted((sign * scores[key], label) for label, key in keys.items() if key in scores)
-        found = [label for _, label in ranked[: choice.count]]
     if len(found) < 2:
         raise UsageError(f"{run}: a study needs two methods or more; there are {len(found)}")
     return found
+
+
+def best_of(run: Path, record: dict[str, Any], choice: Choice) -> tuple[list[str], set[str]]:
+    """The labels of the methods that have a value under the condition, best first, and those whom a ``guard`` keeps out.
+
+    A method's value is the mean over its seeds, as in reports.
+    """
+    table = read_table(run)
+    table = table[(table["image"].fillna("") == "") & (table["status"] == "ok") & (table["method"] != "")]
+    table = table[table["condition"] == choice.condition]
+    values = table[table["metric"] == choice.by]
+    if not len(values):
+        known = ", ".join(dict.fromkeys(m for m in table["metric"] if not split(m)[2]))
+        raise UsageError(
+            f"{run}: no values of {choice.by} on {choice.condition}; name another metric with --by "
+            f"({known or 'none there'}), or methods with --methods"
+        )
+    kept, rows = record.get("metric_facts", {}), cast(list[dict[str, Any]], table.to_dict("records"))
+
+    def who(row: Any) -> tuple[str, ...]:
+        return str(row["method"]), str(row["variant"]), str(row["degradation"])
+
+    def guard(name: str) -> Sequence[str]:
+        return (plugins.facts("metrics", name) or kept.get(name, {})).get("guard", ())
+
+    scores: dict[tuple[str, ...], list[float]] = {}
+    for row in values.to_dict("records"):
+        scores.setdefault(who(row), []).append(float(row["value"]))
+    unfit = {key for key, _, head in unsound(rows, who, guard) if head == whole(choice.by)[0]}
+    sign = -1 if values["direction"].iloc[0] == "higher" else 1
+    keys = {m["label"]: (m.get("name", m["label"]), m.get("variant", ""), m["degradation"]) for m in record["methods"]}
+    ranked = sorted((sign * fmean(scores[key]), label) for label, key in keys.items() if key in scores)
+    return [label for _, label in ranked], {label for label, key in keys.items() if key in unfit}
 
 
 def check(number: int, name: str, lr: Path, root: Path, count: int, study: str) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from bench.reports import html
+from made_reports import row
 
 from bench.cli import main
 from bench.study import score as scoring
@@ -36,6 +38,40 @@ def test_the_best_by_the_metric_take_part_and_the_page_does_not_name_them(run, s
     assert not any(name in page for name in ("edge_net", "lanczos", "bold", "k</b>")) and len(key["faces"]) == 5
     assert main(["study", "make", str(run), "--by", "swd", "--count", "2", "--out", str(run / "other")]) == 0
     assert list(read_key(run / "other")["methods"].values()) == ["bicubic", "lanczos"], "by SWD, the lower the better"
+
+
+def with_rows(run, rows, **record):
+    table = pd.concat([pd.read_csv(run / "results.csv"), pd.DataFrame(rows)])
+    table.to_csv(run / "results.csv", index=False)
+    saved = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(saved | record))
+
+
+@pytest.mark.parametrize("metric", ["consistency", "steady[k=2]"])
+def test_who_ignores_the_input_is_not_asked_about_for_its_consistency(run, capsys, metric):
+    """The rule of reports; of a metric that only the record knows, too."""
+    parts = ("lr_psnr", "lr_floor") if metric == "consistency" else ("seen", "least")
+    rows, seen = [], {"lanczos": 19.0, "bicubic": 30.0, "edge_net": 31.0, "<b>bold</b>": 29.0}
+    for method, value in {"lanczos": 0.1, "bicubic": 8.0, "edge_net": 6.0, "<b>bold</b>": 9.0}.items():
+        rows += [row(method, "real", metric, value, direction="lower")]
+        rows += [
+            row(method, "real", f"{metric}.{parts[0]}", seen[method]),
+            row(method, "real", f"{metric}.{parts[1]}", 24.0),
+        ]
+        rows += [row(method, "noise", f"{metric}.{parts[0]}", 1.0)]  # of another condition
+    with_rows(run, rows, metric_facts={"steady": {"guard": parts}})
+    assert main(["study", "make", str(run), "--by", metric, "--count", "2"]) == 0
+    assert set(read_key(run / "study")["methods"].values()) == {"edge_net", "bicubic"}
+    assert f"not among the best by {metric}, since below its floor: lanczos;" in capsys.readouterr().err
+    assert main(["study", "make", str(run), "--methods", "lanczos,bicubic", "--out", str(run / "b")]) == 0, "asked for"
+
+
+def test_a_method_of_several_seeds_takes_part_by_its_mean(run):
+    with_rows(
+        run, [row("edge_net", "real", "nima", 2.0, seed=1)]
+    )  # its mean is near 3.5, its last seed the worst of all
+    assert main(["study", "make", str(run), "--count", "3"]) == 0
+    assert set(read_key(run / "study")["methods"].values()) == {"<b>bold</b>", "edge_net", "lanczos"}
 
 
 def test_a_study_without_its_metric_or_methods_says_which_there_are(run, capsys):
