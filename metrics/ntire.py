@@ -1,7 +1,7 @@
 """The score of the NTIRE 2025 challenge on real-world face restoration: five qualities and FID, with a gate on identity."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -30,11 +30,12 @@ class NtireFace(bench.Metric):
     needs = ("lr", "reference_hr")
     direction = "higher"
     default = False
-    guard = ("passes", "gate")
+    guard = ("passes", "gate", "more faces than the challenge allows are too unlike their LQ input")
     parts = {
         "clipiqa": "clipiqa term", "maniqa": "maniqa term", "musiq": "musiq term", "qalign": "qalign term", "niqe": "niqe term",
         "fid": "fid term",
     }  # fmt: skip
+    part_decimals: ClassVar[dict[str, int]] = {"below": 0, "passes": 0, "gate": 0}
     paper = "Chen et al.: NTIRE 2025 challenge on real-world face restoration: methods and results, CVPR workshops 2025"
 
     @dataclass(frozen=True)

@@ -44,7 +44,11 @@ class Smoothness(bench.Metric):
     libraries = ("geomloss",)
     parts = {"": "moved", "lr_psnr": "LR-PSNR", "lr_floor": "its floor"}
     part_decimals = {"lr_psnr": 2, "lr_floor": 2}
-    guard: ClassVar[tuple[str, ...]] = ("lr_psnr", "lr_floor")  # as consistency's
+    guard: ClassVar[tuple[str, ...]] = (  # as consistency's
+        "lr_psnr",
+        "lr_floor",
+        "the output explains less of the LR than a copy at half its resolution",
+    )
     needs = ("lr", "features", "degrade")
     bounds = {"alphas": (0, 1), "epsilon": (1e-06, None), "points": (2, None)}
     paper = PAPER

@@ -65,6 +65,7 @@ def render(runs: list[Path], out: Path, layout: dict[str, Any] | None = None) ->
         overview=summed,
         tied=overview.tied(summed),
         seeded=overview.seeded(summed),
+        guarded=overview.guarded(summed),
         glance=glance(summed, planes),
         strips=strips(galleries),
         galleries=galleries,

@@ -27,7 +27,7 @@ BY_NAME = {  # of Unicode: what needs a command of its own
     "GREATER-THAN OR EQUAL TO": r"$\geq$", "DEGREE SIGN": r"$^\circ$", "MIDDLE DOT": r"$\cdot$", "SUPERSCRIPT TWO": "$^2$",
     "SUPERSCRIPT THREE": "$^3$", "MINUS SIGN": "$-$", "EN DASH": "--", "NON-BREAKING HYPHEN": "-", "NO-BREAK SPACE": "~",
     "HORIZONTAL ELLIPSIS": r"\ldots{}", "LEFT DOUBLE QUOTATION MARK": "``", "RIGHT DOUBLE QUOTATION MARK": "''",
-    "LEFT SINGLE QUOTATION MARK": "`", "RIGHT SINGLE QUOTATION MARK": "'", "MICRO SIGN": r"$\mu$",
+    "DAGGER": r"$\dagger$", "LEFT SINGLE QUOTATION MARK": "`", "RIGHT SINGLE QUOTATION MARK": "'", "MICRO SIGN": r"$\mu$",
     "LATIN SMALL LETTER SHARP S": r"\ss{}", "GREEK SMALL LETTER OMICRON": "o", "GREEK SMALL LETTER LAMDA": r"$\lambda$",
 }  # fmt: skip
 GREEK = re.compile("GREEK (SMALL|CAPITAL) LETTER (GAMMA|DELTA|THETA|XI|PI|SIGMA|PHI|PSI|OMEGA|ALPHA|BETA|EPSILON|ZETA|ETA|"
@@ -123,7 +123,9 @@ def _fitting(table: Table, places: list[int], room: float) -> list[list[int]]:
     widths = []
     for index in places:
         cells = [r.cells[index] for r in table.rows]
-        values = max(len(c.text) + 0.7 * (len(c.half) + 2 if c.half else 0) + len(c.note) + c.tied for c in cells)
+        values = max(
+            len(c.text) + 0.7 * (len(c.half) + 2 if c.half else 0) + len(c.note) + c.tied + c.dagger for c in cells
+        )
         widths.append(max(values, len(table.columns[index].brief)) + 2.4)
     for count in range(1, len(places) + 1):
         size = -(-len(places) // count)
@@ -218,6 +220,7 @@ def latex_cell(cell: Cell, form: str = "") -> str:
     """
     tail = rf"\textsuperscript{{{cell.note}}}" if cell.note else ""
     tail += r"$^{\approx}$" if cell.tied else ""
+    tail += r"$^{\dagger}$" if cell.dagger else ""
     tail += rf" {{\scriptsize$\pm${cell.half}}}" if cell.half else ""
     text = {"inf": r"$\infty$", "-inf": r"$-\infty$", "nan": "--"}.get(cell.text) or escape(cell.text)
     if form and NUMBER.fullmatch(cell.text):
@@ -252,6 +255,7 @@ def marks(table: Table) -> list[str]:
     found = [f"{best}{interval}".strip()]
     if any(c.tied for c in cells):
         found.append("≈ not significantly different from the best (Wilcoxon's signed-rank test, Holm's correction).")
+    found += [table.guarded] if table.guarded else []
     untested = [c.short for i, c in enumerate(table.columns) if not c.tested and not split(c.metric)[2]
                 and sum(r.cells[i].value is not None and not r.kind for r in table.rows) > 1]  # fmt: skip
     if untested and table.kind == "results":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from bench.core.files import write_text
 from bench.core.results import split, whole
 
 from .faces import decimals
-from .rows import competitor, read
-from .tables import DETAIL, FLOOR, SEED, cell, compared, rank, unfit_of
-from .tabular import Cell, Column, headline
+from .rows import read
+from .tables import DETAIL, FLOOR, SEED, cell, compared, guard_of, rank, unfit_of
+from .tabular import Cell, Column, Row, Table, headline
 
 Key = tuple[str, str]  # a metric and its protocol, but for the seed
 
@@ -29,6 +29,13 @@ class Board:
     condition: str
     columns: dict[Key, Column] = field(default_factory=dict)
     rows: dict[tuple[str, ...], dict[Key, Cell]] = field(default_factory=dict)  # method, variant, degradation, run
+
+    @property
+    def guarded(self) -> str:
+        """What the dagger means."""
+        cells = [[mine.get(key, Cell("—")) for key in self.columns] for mine in self.rows.values()]
+        rows = [Row(who[0], who[2], c, who[3]) for who, c in zip(self.rows, cells, strict=True)]
+        return Table(self.condition, list(self.columns.values()), rows).guarded
 
 
 def leaderboard(runs: list[Path], out: Path) -> list[Path]:
@@ -64,8 +71,7 @@ def boards(rows: list[dict[str, Any]], records: list[dict[str, Any]]) -> list[Bo
         key = (row["metric"], SEED.sub("", row["protocol"]))
         board.columns.setdefault(key, Column(row["metric"], row["direction"]))
         who = (row["method"], row["variant"], row["degradation"], row["run"] or record["run"])
-        board.rows.setdefault(who, {})[key] = one = cell(row)
-        one.sound = (competitor(row), row["condition"], head) not in unfit
+        board.rows.setdefault(who, {})[key] = replace(cell(row), **guard_of(row, unfit))
     for board in found.values():
         metrics = list(dict.fromkeys(metric for metric, _ in board.columns))
         ordered = sorted(board.columns.items(), key=lambda item: metrics.index(item[0][0]))

@@ -72,6 +72,11 @@ def seeded(found: Overview | None) -> bool:
     return found is not None and any(cell.seeds > 1 for _, cells in found.rows for cell, _ in cells)
 
 
+def guarded(found: Overview | None) -> bool:
+    """Whether any value is kept from being the best."""
+    return found is not None and any(cell.dagger for _, cells in found.rows for cell, _ in cells)
+
+
 def first(tables: list[Table], names: tuple[str, ...]) -> str:
     """The first of the metrics that any table has a value of."""
     return next((n for n in names if any(find_column(t, n) is not None for t in tables)), "")

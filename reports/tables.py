@@ -21,6 +21,7 @@ FAMILIES = (
     "consistency",
     "smoothness",
 )  # of metrics with tables of their own, whose curves are known; plugins add others
+UNSAID = "below what the metric demands"  # why a guard keeps something from being best, where it does not say
 DETAIL = "level"  # parts of a value named so stay in results.csv
 
 
@@ -53,9 +54,7 @@ def build(rows: list[dict[str, Any]]) -> list[Table]:
     return tables
 
 
-def _tables(
-    condition: str, rows: list[dict[str, Any]], title: str, kind: str, unfit: set[tuple[Any, ...]]
-) -> list[Table]:
+def _tables(condition: str, rows: list[dict[str, Any]], title: str, kind: str, unfit: Unfit) -> list[Table]:
     """A table for each scale and set of faces among the rows."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -78,9 +77,26 @@ def _tables(
 APART = "Methods of another scale, or on different faces, have a table of their own: their values do not compare."
 
 
-def unfit_of(rows: list[dict[str, Any]]) -> set[tuple[Any, str, str]]:
+Unfit = dict[tuple[Any, str, str], tuple[float, float]]  # see ``unsound``
+
+
+def unfit_of(rows: list[dict[str, Any]]) -> Unfit:
     """(competitor, condition, metric without part) of what its metric's ``guard`` keeps from being best."""
     return unsound([r for r in rows if r["method"]], competitor, lambda name: facts("metrics", name).get("guard", ()))
+
+
+def guard_of(row: dict[str, Any], unfit: Unfit) -> dict[str, Any]:
+    """What a row's cell says where it is among ``unfit``: the two values, and what they mean; these bear no mark."""
+    head, part = whole(row["metric"])
+    values = unfit.get((competitor(row), row["condition"], head))
+    if values is None:
+        return {}
+    about = facts("metrics", split(head)[0])
+    titles, digits, (*two, why) = about.get("parts", {}), about.get("part_decimals", {}), (*about["guard"], UNSAID)[:3]
+    said = [
+        f"{titles.get(p) or p.replace('_', ' ')} {v:.{digits.get(p, 2)}f}" for p, v in zip(two, values, strict=True)
+    ]
+    return {"below": ", ".join(said), "why": why, "dagger": part not in two}
 
 
 def _table(
@@ -88,7 +104,7 @@ def _table(
     rows: list[dict[str, Any]],
     title: str,
     kind: str = "results",
-    unfit: set[tuple[Any, ...]] = frozenset(),  # type: ignore[assignment]
+    unfit: Unfit | None = None,
 ) -> Table:
     found: dict[tuple[str, ...], dict[str, Cell]] = {}
     columns: dict[str, Column] = {}
@@ -102,8 +118,8 @@ def _table(
         if part.startswith(DETAIL):
             continue
         columns.setdefault(row["metric"], Column(row["metric"], row["direction"], kind))
-        one = found.setdefault(competitor(row), {})[row["metric"]] = cell(row)
-        one.sound = (competitor(row), row["condition"], head) not in unfit
+        found.setdefault(competitor(row), {})[row["metric"]] = one = replace(cell(row), **guard_of(row, unfit or {}))
+        one.dagger = one.dagger and (kind == "results" or not part)
     absent = {m: reasons[0] for m in columns if (reasons := unavailable([cells.get(m) for cells in found.values()]))}
     if len(absent) == len(columns):
         absent = {}
@@ -121,7 +137,7 @@ def _table(
         cells_ = [row.cells[index] for row in table.rows]
         table.columns.append(compared(column, cells_))
         name, _, part = split(column.metric)
-        if not table.columns[-1].apart and part not in facts("metrics", name).get("guard", ())[1:]:
+        if not table.columns[-1].apart and part not in facts("metrics", name).get("guard", ())[1:2]:
             rank([c for c in cells_ if c.sound], column.direction)
     if any(m in floors for m in columns):
         cells_ = [floors.get(m, Cell("", status="missing")) for m in columns]
@@ -156,11 +172,6 @@ def remarks(table: Table) -> list[str]:
     for why, words in (("protocol", "measured in different ways (see the protocols)"), ("count", "of different faces")):
         if titles := [c.short for c in table.columns if c.apart == why]:
             said.append(f"Not marked, since the values are {words}: {', '.join(titles)}.")
-    if unfit := [r.label for r in table.rows if any(not c.sound and c.value is not None for c in r.cells)]:
-        said.append(
-            "Never best in consistency or smoothness, since their outputs explain less of the LR than copies at half its "
-            f"resolution do (LR-PSNR below its floor): {', '.join(unfit)}."
-        )
     if any(r.kind == FLOOR for r in table.rows):
         said.append(
             f"Distances of sets depend on the number of images: {REAL} are what as many real faces reach, the floor."

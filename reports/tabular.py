@@ -94,17 +94,26 @@ class Cell:
     tied: bool = False  # not significantly different from the best
     seeds: int = 1  # trainings that the value is the mean of; then ``half`` is their standard deviation
     common: str = ""  # its mean on the faces that all methods have, where it is ranked by that
-    sound: bool = True  # false: unfit to be best, since it ignores its input (a metric's ``guard``)
+    below: str = ""  # where its metric's ``guard`` keeps it from being best: the values that say so
+    why: str = ""  # and what they mean
+    dagger: bool = False  # whether tables mark that
+
+    @property
+    def sound(self) -> bool:
+        """Whether it may be the best."""
+        return not self.below
 
     @property
     def detail(self) -> str:
         """The cell in a sentence."""
         if self.value is None:
             return f"{self.status}: {self.reason}" if self.reason else "not measured"
+        guarded = f" Never the best: {self.below}." if self.below else ""
         if self.seeds > 1:
-            return f"{self.value:.6g}, mean of {self.seeds} seeds, standard deviation {self.half}, n = {self.n}. {self.protocol}"
+            spread = f"mean of {self.seeds} seeds, standard deviation {self.half}"
+            return f"{self.value:.6g}, {spread}, n = {self.n}.{guarded} {self.protocol}"
         interval = f", 95 % interval {self.ci[0]:.4g} to {self.ci[1]:.4g}" if self.ci else ""
-        return f"{self.value:.6g}{interval}, n = {self.n}. {self.protocol}"
+        return f"{self.value:.6g}{interval}, n = {self.n}.{guarded} {self.protocol}"
 
 
 @dataclass
@@ -144,6 +153,21 @@ class Table:
             brief = briefly and "get it with: " in reason
             groups.setdefault("a pretrained file is not here" if brief else reason, []).append(title)
         return " ".join(f"Not shown: {', '.join(titles)} ({reason})." for reason, titles in groups.items())
+
+    @property
+    def guarded(self) -> str:
+        """What the dagger means: a sentence a reason, with the rows and the values that say so; empty where there is none."""
+        groups: dict[str, tuple[list[str], dict[str, str]]] = {}
+        for row in self.rows:
+            for column, one in zip(self.columns, row.cells, strict=True):
+                if one.dagger and one.value is not None:
+                    titles, rows = groups.setdefault(one.why, ([], {}))
+                    titles += [column.short] if column.short not in titles else []
+                    rows.setdefault(f"{row.label}, {row.run}" if row.run else row.label, one.below)
+        return " ".join(
+            f"† Never the best in {', '.join(titles)}, since {why}: {', '.join(f'{r} ({b})' for r, b in rows.items())}."
+            for why, (titles, rows) in groups.items()
+        )
 
     @property
     def trained(self) -> bool:

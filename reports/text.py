@@ -72,5 +72,5 @@ def _line(cells: list[str]) -> str:
 
 def _markdown_cell(cell: Cell) -> str:
     text = {1: f"**{cell.text}**", 2: f"<u>{cell.text}</u>"}.get(cell.rank, cell.text)
-    text += "≈" if cell.tied else ""
+    text += ("≈" if cell.tied else "") + ("†" if cell.dagger else "")
     return text + (f" ({cell.note})" if cell.note else "") + (f" ±{cell.half}" if cell.half else "")

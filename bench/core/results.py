@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench.core.files import write_atomically
@@ -93,21 +94,21 @@ def whole(metric: str) -> tuple[str, str]:
 
 def unsound(
     rows: Iterable[Mapping[str, Any]], who: Callable[[Any], Hashable], guard: Callable[[str], Sequence[str]]
-) -> set[tuple[Any, str, str]]:
+) -> dict[tuple[Any, str, str], tuple[float, float]]:
     """(who, condition, metric without part) of what its metric's ``guard`` keeps from being best, however good its value.
 
-    ``guard``: of a metric's name, the two parts of which the first must reach the second; empty where it has none. A
-    method's rows from several seeds count by their means.
+    ``guard``: of a metric's name, two parts of which the first must reach the second, and why; empty where it has none.
+    Each with the values of the two: a method's rows from several seeds count by their means.
     """
     values: dict[tuple[Any, str, str], dict[str, list[float]]] = {}
     for row in rows:
         head, part = whole(row["metric"])
-        if row["status"] == "ok" and part in guard(split(head)[0]):
+        if row["status"] == "ok" and part in guard(split(head)[0])[:2]:
             key = (who(row), row["condition"], head)
             values.setdefault(key, {}).setdefault(part, []).append(float(row["value"]))
-    found = set()
+    found = {}
     for key, parts in values.items():
-        seen, least = (parts.get(part) for part in guard(split(key[2])[0]))
-        if seen and least and math.fsum(seen) / len(seen) < math.fsum(least) / len(least):
-            found.add(key)
+        seen, least = (fmean(parts.get(part, [math.nan])) for part in guard(split(key[2])[0])[:2])
+        if seen < least:
+            found[key] = seen, least
     return found

@@ -81,7 +81,7 @@ def test_features_of_a_method_that_ignores_its_input_are_told_apart():
 
     deaf, honest = extra(two), extra(lambda lr: F.interpolate(lr, scale_factor=4))
     assert deaf["lr_psnr"] < deaf["lr_floor"] == honest["lr_floor"] < honest["lr_psnr"]
-    assert facts("metrics", "smoothness")["guard"] == ("lr_psnr", "lr_floor"), "what reports read"
+    assert facts("metrics", "smoothness")["guard"][:2] == ("lr_psnr", "lr_floor"), "what reports read"
 
 
 def test_versions_may_be_made_on_the_way_from_hr():
