@@ -94,6 +94,7 @@ def read_reference(source: str) -> Reference:
 
 def _statistics(path: Path, name: str, count: int = 0, size: str = "") -> Reference:
     """pytorch-fid's mu and sigma, BasicSR's mean and cov; what `bench data stats` writes has the count and size too."""
+    about: dict[str, Any] = {}
     try:
         if path.suffix.lower() == ".npz":
             saved = load_array(path, only=("mu", "sigma", *ABOUT))
@@ -101,20 +102,32 @@ def _statistics(path: Path, name: str, count: int = 0, size: str = "") -> Refere
         else:
             saved = load_tensors(path, _numpy_types())
             mean, covariance = saved["mean"], saved["cov"]
-        mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
+        mean, covariance = (np.asarray(x).astype(np.float64, casting="same_kind") for x in (mean, covariance))
+        about = {key: np.asarray(saved[key]).item() for key in ABOUT if key in saved}
+        count = int(about.get("n", count))
     except UsageError as error:
         raise _refused(path, str(error).removeprefix(f"{path}: ")) from None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise _refused(path, str(error).partition("\n")[0]) from None
-    if mean.ndim != 1 or covariance.shape != (mean.size, mean.size) or not np.isfinite(covariance).all():
-        raise _refused(path, f"mean of {mean.shape}, covariance of {covariance.shape}")
-    about = {key: np.asarray(saved[key]).item() for key in ABOUT if key in saved}
+    if wrong := _wrong_with(mean, covariance):
+        raise _refused(path, wrong)
     said = about.get("size", size)  # a side, in BasicSR's
     if "fingerprint" in about:  # `bench data stats` wrote it: the set is the reference, whichever way it is given
-        name = about["name"]
+        name = str(about.get("name", name))
     known = about.get("fingerprint") or content_hash(path)[:16]
     said = f"{said}x{said}" if isinstance(said, int) else str(said)
-    return Reference(name, None, (), (mean, covariance), int(about.get("n", count)), said, known)
+    return Reference(name, None, (), (mean, covariance), count, said, str(known))
+
+
+def _wrong_with(mean: np.ndarray, covariance: np.ndarray) -> str:
+    """Why these cannot be a mean and a covariance; empty where they can."""
+    if mean.ndim != 1 or not mean.size or covariance.shape != (mean.size, mean.size):
+        return f"mean of {mean.shape}, covariance of {covariance.shape}"
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        return "values that are no numbers, or infinite"
+    if not np.allclose(covariance, covariance.T, rtol=1e-4, atol=1e-6 * float(np.abs(covariance).max())):
+        return "the covariance is not symmetric"
+    return "a negative variance" if covariance.diagonal().min() < 0 else ""
 
 
 def _refused(path: Path, why: str) -> UsageError:

@@ -69,7 +69,13 @@ def test_a_folder_a_list_and_a_packed_set_are_the_same_reference(tmp_path):
     ("broken.npz", b"PK no archive", "no statistics of a set"),
     ("other.npz", {"features": np.ones(3)}, "no statistics of a set"),
     ("mean.npz", {"mu": np.ones(3), "sigma": np.ones(3)}, "mean of (3,), covariance of (3,)"),
-    ("nan.npz", {"mu": np.ones(2), "sigma": np.full((2, 2), np.nan)}, "no statistics of a set"),
+    ("nan.npz", {"mu": np.ones(2), "sigma": np.full((2, 2), np.nan)}, "values that are no numbers"),
+    ("nans.npz", {"mu": np.full(2, np.inf), "sigma": np.eye(2)}, "values that are no numbers"),
+    ("none.npz", {"mu": np.ones(0), "sigma": np.ones((0, 0))}, "no statistics of a set"),
+    ("half.npz", {"mu": np.ones(2), "sigma": np.array([[1.0, 1.0], [0.0, 1.0]])}, "not symmetric"),
+    ("minus.npz", {"mu": np.ones(2), "sigma": -np.eye(2)}, "a negative variance"),
+    ("complex.npz", {"mu": np.ones(2) * 1j, "sigma": np.eye(2)}, "no statistics of a set"),
+    ("many.npz", {"mu": np.ones(2), "sigma": np.eye(2), "n": np.array("many")}, "no statistics of a set"),
     ("broken.pth", b"no pickle", "no statistics of a set"),
 ])  # fmt: skip
 def test_what_is_no_reference_is_refused_in_one_line(tmp_path, monkeypatch, name, content, said):
