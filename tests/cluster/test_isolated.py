@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
+import forked
 import numpy as np
 import pandas as pd
 import pytest
@@ -140,11 +142,21 @@ def source() -> str:
     return "".join(made)
 
 
-def in_process_of_its_own(folder: Path, *options: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", "run", *map(str, options), "--hr", str(folder / "hr"), "--device", "cpu", "--isolate",
-         "auto", "--out", str(folder / "out"), "--store", str(folder / "store"), "--quiet"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300)  # fmt: skip
+class Ended(NamedTuple):
+    """What a command in a process of its own left."""
+
+    code: int
+    out: str
+    err: str
+
+
+def ended(*words: object) -> Ended:
+    return Ended(*forked.run(words))
+
+
+def in_process_of_its_own(folder: Path, *options: object) -> Ended:
+    return ended("run", *options, "--hr", folder / "hr", "--device", "cpu", "--isolate", "auto", "--out", folder / "out",
+                 "--store", folder / "store", "--quiet")  # fmt: skip
 
 
 def few_faces(folder: Path) -> None:
@@ -154,9 +166,9 @@ def few_faces(folder: Path) -> None:
             write_image(folder / "hr" / split / f"{split}{index}.png", image)
 
 
-def left(done: subprocess.CompletedProcess, folder: Path) -> tuple:
+def left(done: Ended, folder: Path) -> tuple:
     out = folder / "out"
-    assert (out / "report.html").is_file(), done.stderr
+    assert (out / "report.html").is_file(), done.err
     return done, pd.read_parquet(out / "results.parquet"), json.loads((out / "run.json").read_text()), out
 
 
@@ -173,10 +185,10 @@ def ran(tmp_path_factory):
     return left(done, folder)
 
 
-def said_once(done: subprocess.CompletedProcess, record: dict, cell: str, words: tuple[str, ...]) -> None:
-    lines = [line for line in done.stderr.splitlines() if re.search(rf"(failed: |, ){re.escape(cell)}[:, ]", line)]
-    assert len(lines) == 1 and all(w in lines[0] for w in words) and len(lines[0]) < 1000, (cell, done.stderr)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+def said_once(done: Ended, record: dict, cell: str, words: tuple[str, ...]) -> None:
+    lines = [line for line in done.err.splitlines() if re.search(rf"(failed: |, ){re.escape(cell)}[:, ]", line)]
+    assert len(lines) == 1 and all(w in lines[0] for w in words) and len(lines[0]) < 1000, (cell, done.err)
+    assert done.code == 1 and "Traceback" not in done.err
     assert [f for f in record["failed"] if cell in f["cell"] and all(w in f["reason"] for w in words)]
 
 
@@ -261,7 +273,7 @@ def test_what_fails_before_any_cell_is_a_failed_method_beside_the_others(planned
     mine = rows[(rows.method == name) & (rows.condition == "noise") & (rows.metric == "psnr")]
     assert list(mine.status) == ["failed"] and words in mine.iloc[0].reason, mine.reason
     said_once(done, record, f"method {name}", (words,))
-    assert done.stderr.count(f"{name.replace('-', '_')}.py") <= 2, done.stderr  # one line; no warning beside it
+    assert done.err.count(f"{name.replace('-', '_')}.py") <= 2, done.err  # one line; no warning beside it
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -291,11 +303,8 @@ def test_what_was_finished_is_in_the_report_of_such_a_run(planned):
 def test_nothing_left_to_try_is_exit_code_2(folders, tmp_path):
     file = tmp_path / "bad.py"
     file.write_text("import os; os._exit(0)")
-    command = [sys.executable, "-m", "bench", "run", "--plugin", str(file), "--methods", "bad", "--hr", str(folders[0])]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "it ended its process (exit code 0)" in done.stderr
+    done = ended("run", "--plugin", file, "--methods", "bad", "--hr", folders[0], "--out", tmp_path / "out")
+    assert done.code == 2 and done.err.count("\n") == 1 and "it ended its process (exit code 0)" in done.err
 
 
 def test_a_check_goes_on_after_what_ends_its_process(tmp_path):
@@ -304,12 +313,11 @@ def test_a_check_goes_on_after_what_ends_its_process(tmp_path):
         "import os\nimport torch\nimport bench\nclass Bad(bench.Method):\n    def infer(self, lr):\n"
         "        return torch.nn.functional.interpolate(lr, scale_factor=4) if len(lr) != 8 else os._exit(0)\n"
     )
-    done = subprocess.run([sys.executable, "-m", "bench", "check", str(file)], cwd=ROOT, capture_output=True, text=True,
-                          timeout=200)  # fmt: skip
-    lines = done.stdout.splitlines()
+    done = ended("check", file)
+    lines = done.out.splitlines()
     checks = [line.partition(": ")[2].partition(":")[0].partition(" (")[0] for line in lines[:-1]]
-    assert done.returncode == 1 and len(checks) == len(set(checks)) > 10, done.stdout
-    assert "came it ended its process (exit code 0) (bad.py:" in done.stdout and "ok" in done.stdout
+    assert done.code == 1 and len(checks) == len(set(checks)) > 10, done.out
+    assert "came it ended its process (exit code 0) (bad.py:" in done.out and "ok" in done.out
 
 
 REPORTS = {
@@ -340,13 +348,7 @@ def formats(tmp_path_factory):
 def test_a_report_format_that_misbehaves_is_one_line_and_no_success(bench, formats, tmp_path, name):
     run, file = formats
     words = ["report", str(run), "--plugin", str(file), "--format", name, "--out", str(tmp_path / "out")]
-    if "process" in name:
-        done = subprocess.run(
-            [sys.executable, "-m", "bench", *words], cwd=ROOT, capture_output=True, text=True, timeout=100
-        )
-        code, out, err = done.returncode, done.stdout, done.stderr
-    else:
-        code, out, err = bench(*words)
+    code, out, err = ended(*words) if "process" in name else bench(*words)
     assert code == (2 if "nothing" in name else 1) and not out and err.count("\n") == 1 and REPORTS[name][1] in err, err
 
 
@@ -357,10 +359,8 @@ def test_a_command_whose_plugin_ends_the_process_does_not_succeed(tmp_path):
     )
     write_image(tmp_path / "in.png", smooth_images(1, 16)[0])
     words = ["infer", "bad", "--plugin", str(file), str(tmp_path / "in.png"), str(tmp_path / "out"), "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", *words], cwd=ROOT, capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 1 and "it ended its process (exit code 0) before the command was done" in done.stderr
+    done = ended(*words)
+    assert done.code == 1 and "it ended its process (exit code 0) before the command was done" in done.err
 
 
 def test_the_page_says_what_these_tests_see():

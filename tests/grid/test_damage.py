@@ -6,15 +6,12 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pandas as pd
 import pytest
-
-ROOT = Path(__file__).parents[2]
 
 
 def numbers(name: str, default: str) -> range:
@@ -164,25 +161,23 @@ def test_any_damage_is_healed(finished, tmp_path, monkeypatch):
 
 def command(out: Path, store: Path, folders, plugin: Path) -> list[str]:
     hr, lr = folders
-    return [sys.executable, "-m", "bench", "run", "--plugin", str(plugin), "--methods", "bicubic,tiny[steps=40]", "--metrics",
-            "mae,psnr", "--hr", str(hr), "--lr", str(lr), "--conditions", "noise", "--device", "cpu", "--out", str(out),
-            "--store", str(store), "--checkpoint-every", "5"]  # fmt: skip
+    return ["run", "--plugin", str(plugin), "--methods", "bicubic,tiny[steps=40]", "--metrics", "mae,psnr", "--hr", str(hr),
+            "--lr", str(lr), "--conditions", "noise", "--device", "cpu", "--out", str(out), "--store", str(store),
+            "--checkpoint-every", "5"]  # fmt: skip
 
 
 def test_kills_at_any_moment_change_nothing(folders, plugin, tmp_path):
     alone, killed = tmp_path / "alone", tmp_path / "killed"
-    begin = time.monotonic()
-    subprocess.run(command(alone, tmp_path / "s1", folders, plugin), cwd=ROOT, check=True, capture_output=True)
+    process, begin = forked.Command(command(alone, tmp_path / "s1", folders, plugin)), time.monotonic()
+    assert process.wait()[0] == 0
     whole = time.monotonic() - begin
     for kill in KILLS:
-        process = subprocess.Popen(
-            command(killed, tmp_path / "s2", folders, plugin), cwd=ROOT, stderr=subprocess.DEVNULL
-        )
-        time.sleep(whole * (0.3 + 0.7 * random.Random(kill).random()))
+        process = forked.Command(command(killed, tmp_path / "s2", folders, plugin))
+        time.sleep(whole * random.Random(kill).random())
         process.send_signal(signal.SIGKILL)
         process.wait()
         if kill % 6 == 5 or kill == KILLS[-1]:  # to the end, and from the beginning again
-            subprocess.run(command(killed, tmp_path / "s2", folders, plugin), cwd=ROOT, check=True, capture_output=True)
+            assert forked.run(command(killed, tmp_path / "s2", folders, plugin))[0] == 0
             pd.testing.assert_frame_equal(table(alone), table(killed), check_exact=True)
             assert seen(alone) == seen(killed) and shown(alone) == shown(killed)
             assert not list((tmp_path / "s2" / "tmp").glob("*")) and not [f for f in killed.rglob(".*.part")]
@@ -192,14 +187,14 @@ def test_kills_at_any_moment_change_nothing(folders, plugin, tmp_path):
 
 def test_processes_that_share_a_store_compute_each_artefact_once(folders, plugin, tmp_path):
     alone = tmp_path / "alone"
-    subprocess.run(command(alone, tmp_path / "s1", folders, plugin), cwd=ROOT, check=True, capture_output=True)
+    assert forked.run(command(alone, tmp_path / "s1", folders, plugin))[0] == 0
     count = sum(1 for _ in (tmp_path / "s1").rglob("entry.json"))
     for turn in range(ROUNDS):
         store = tmp_path / f"shared{turn}"
         commands = [command(tmp_path / f"out{turn}-{i}", store, folders, plugin) for i in range(4)]
-        processes = [subprocess.Popen(c, cwd=ROOT, stderr=subprocess.PIPE, text=True) for c in commands]
-        errors = [p.communicate(timeout=300)[1] for p in processes]
-        assert [p.returncode for p in processes] == [0] * 4, errors
+        processes = [forked.Command(words) for words in commands]
+        codes, _, errors = zip(*[process.wait() for process in processes], strict=True)
+        assert codes == (0,) * 4, errors
         assert sum("trained tiny" in e for e in errors) == 1
         assert sum(1 for _ in store.rglob("entry.json")) == count and not list((store / "tmp").glob("*"))
         for i in range(4):

@@ -10,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from forked import Command
+from forked import run as done
 
 from bench.core.results import COLUMNS
 
@@ -172,18 +174,21 @@ def test_a_budget_bounds_the_training_and_is_reported(run, tmp_path):
     assert "limited to 3 s" in (tmp_path / "out" / "report.html").read_text()
 
 
+BENCH = (sys.executable, "-m", "bench")
+
+
 def command(out: Path, hr: Path, lr: Path, plugin: Path) -> list[str]:
-    return [sys.executable, "-m", "bench", "run", "--plugin", str(plugin), "--methods", "bicubic,tiny[steps=600]",
-            "--metrics", "mae,psnr", "--hr", str(hr), "--lr", str(lr), "--conditions", "noise", "--device", "cpu",
-            "--out", str(out), "--store", str(out.with_suffix(".store")), "--checkpoint-every", "20"]  # fmt: skip
+    return ["run", "--plugin", str(plugin), "--methods", "bicubic,tiny[steps=300]", "--metrics", "mae,psnr", "--hr", str(hr),
+            "--lr", str(lr), "--conditions", "noise", "--device", "cpu", "--out", str(out), "--store",
+            str(out.with_suffix(".store")), "--checkpoint-every", "10"]  # fmt: skip
 
 
 def test_killed_runs_end_where_an_undisturbed_one_does_bit_for_bit(folders, plugin, tmp_path):
     alone, killed = tmp_path / "alone", tmp_path / "killed"
-    subprocess.run(command(alone, *folders, plugin), cwd=ROOT, check=True, capture_output=True)
+    assert done(command(alone, *folders, plugin))[0] == 0
     during_training = 0
     for kills in range(3):
-        process = subprocess.Popen(command(killed, *folders, plugin), cwd=ROOT, stderr=subprocess.DEVNULL)
+        process = Command(command(killed, *folders, plugin))
         partial, deadline = killed.with_suffix(".store") / "partial", time.monotonic() + 240
         seen = None
         while process.poll() is None and time.monotonic() < deadline:
@@ -198,14 +203,14 @@ def test_killed_runs_end_where_an_undisturbed_one_does_bit_for_bit(folders, plug
         process.wait()
         during_training += kills < 2 and partial.is_dir() and any(partial.glob("*.pt"))
     assert during_training == 2, "the kills came too late to mean anything"
-    subprocess.run(command(killed, *folders, plugin), cwd=ROOT, check=True, capture_output=True)
-    label = "checkpoints/tiny[steps=600].pt"
+    assert done(command(killed, *folders, plugin))[0] == 0
+    label = "checkpoints/tiny[steps=300].pt"
     assert (alone / label).read_bytes() == (killed / label).read_bytes()
     pd.testing.assert_frame_equal(table(alone), table(killed), check_exact=True)
 
 
 def test_a_signal_writes_a_checkpoint_and_the_next_run_goes_on(folders, plugin, tmp_path):
-    arguments = [*command(tmp_path / "out", *folders, plugin), "--checkpoint-every", "100000"]
+    arguments = [*BENCH, *command(tmp_path / "out", *folders, plugin), "--checkpoint-every", "100000"]
     process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "out" / "log"
     while not log.is_dir() and process.poll() is None:
@@ -215,8 +220,8 @@ def test_a_signal_writes_a_checkpoint_and_the_next_run_goes_on(folders, plugin, 
     assert process.returncode == 130 and "stopped at step" in err and "Traceback" not in err
     assert len(list((tmp_path / "out.store/partial").glob("*.pt"))) == 1
     shutil.rmtree(log)
-    done = subprocess.run(command(tmp_path / "out", *folders, plugin), cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and "trained tiny" in done.stderr
+    code, _, err = done(command(tmp_path / "out", *folders, plugin))
+    assert code == 0 and "trained tiny" in err
 
 
 @pytest.fixture
@@ -248,9 +253,9 @@ def test_two_processes_train_as_one(inside_a_job, folders, plugin, tmp_path, mon
         pytest.skip("this torch has no torch.distributed")
     for name, value in {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": "1"}.items():  # of a launcher
         monkeypatch.setenv(name, value)
-    arguments = [*command(tmp_path / "out", *folders, plugin), "--devices", "2", "--precision", "fp32"]
-    arguments[arguments.index("bicubic,tiny[steps=600]")] = "tiny[steps=20]"
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
+    arguments = [*BENCH, *command(tmp_path / "out", *folders, plugin), "--devices", "2", "--precision", "fp32"]
+    arguments[arguments.index("bicubic,tiny[steps=300]")] = "tiny[steps=20]"
+    both = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert both.returncode == 0, both.stderr
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["methods"][0]["training"]["steps"] == 20
