@@ -4,6 +4,7 @@ import pytest
 
 from bench import hookimpl, plugins
 from bench.errors import UsageError
+from bench.grid.resolve import expand
 
 
 def collect(**hooks):
@@ -31,6 +32,19 @@ def test_two_plugins_of_one_name_are_a_named_problem_and_the_first_stays():
 def test_a_hook_that_raises_is_a_problem_not_an_end():
     catalogue = collect(methods=lambda: 1 / 0)
     assert "ZeroDivisionError" in catalogue.problems[0] and "\n" not in catalogue.problems[0]
+
+
+def test_all_methods_are_those_of_a_file_too_that_does_not_import(tmp_path):
+    """So that a table of all methods is not short of one with exit code 0."""
+    bad = tmp_path / "my_bad.py"
+    bad.write_text("import no_such_module_at_all\n")
+    plugins.use(bad)
+    try:
+        assert expand("methods", "all")[-1].name == "my-bad" and "my-bad" not in {
+            s.name for s in expand("degradations", "all")
+        }
+    finally:
+        plugins.only()
 
 
 def test_a_file_that_does_not_import_leaves_the_others_working(tmp_path, bench):

@@ -18,14 +18,16 @@ import torch
 
 from bench import plugins
 from bench.cluster.orders import Order, accept, desk, restart
+from bench.core import progress
 from bench.core.progress import stop_requests
-from bench.core.trail import died
+from bench.core.trail import die_with, died
 from bench.errors import BenchError, CellFailed, Interrupted
 from bench.grid.failures import outcome
 from bench.grid.run import Run
 from bench.grid.tasks import Done, Executor, Task, in_order
 
 GRACE = 20.0  # seconds that a training has to write its checkpoint after a signal
+WORD = 2.0  # seconds within which a signal to a whole job has reached all its processes
 WAYS = ("auto", "always", "never")
 STOPPED = "stopped; the same command goes on from the last checkpoint"
 
@@ -45,7 +47,7 @@ def work(run: Run, tasks: list[Task], *, always: bool, limit: float | None) -> N
     guest = Guest(run)
 
     def perform(task: Task) -> None:
-        if (always or foreign(run, task)) and not stored(run, task):
+        if always or foreign(run, task):
             guest.perform(task, limit)
         else:
             run.perform(task)
@@ -80,6 +82,10 @@ def stored(run: Run, task: Task) -> bool:
         return False
 
 
+class Progressed(str):
+    """What a training says of its progress, on its way to where it is shown."""
+
+
 class Guest:
     """A process that does tasks of a run; begun when it is needed, and again after it has died."""
 
@@ -97,7 +103,10 @@ class Guest:
             order, settings=replace(order.settings, quiet=self.run.settings.quiet)
         )  # its progress is seen here
         self.pipe, other = self.context.Pipe()
-        self.process = self.context.Process(target=serve, args=(other, order, torch.get_num_threads()), daemon=True)
+        host = os.getpid(), progress.listener is not None
+        self.process = self.context.Process(
+            target=serve, args=(other, order, torch.get_num_threads(), host), daemon=True
+        )
         main = sys.modules["__main__"]
         kept, main.__dict__["__spec__"] = getattr(main, "__spec__", None), None  # the child needs no main module
         file = main.__dict__.pop("__file__", None)
@@ -111,7 +120,13 @@ class Guest:
         self.answer(None)
 
     def perform(self, task: Task, limit: float | None) -> None:
-        """Do a task there, and know what became of it; where one metric of several ends it, the others are tried again."""
+        """Do a task there, and know what became of it; where one metric of several ends it, the others are tried again.
+
+        What is in the store needs no other process.
+        """
+        if stored(self.run, task):
+            self.run.perform(task)
+            return
         again = True
         while again:
             again = self.tried(task, limit)
@@ -158,11 +173,18 @@ class Guest:
                     if limit is not None and not self.asked and now - begin > limit:
                         return None
                     if not self.process.is_alive() and not self.pipe.poll(0.05):
+                        if self.process.exitcode == -signal.SIGTERM and not self.asked:
+                            time.sleep(WORD)
+                            self.asked = now if stopping() else 0.0
                         raise EOFError
                 said = self.pipe.recv()
-                if not isinstance(said, str):
+                if isinstance(said, Progressed):
+                    if progress.listener:
+                        progress.listener(said)
+                elif isinstance(said, str):
+                    self.metric, begin = said, time.monotonic()
+                else:
                     return said
-                self.metric, begin = said, time.monotonic()
 
     def blame(self, task: Task, reason: str) -> bool:
         """Record why a task, or the metric that was being measured, has no result; whether the rest of it is still to do."""
@@ -203,8 +225,11 @@ def known_of(run: Run) -> Done:
     return Done(dict(run.failed), dict(run.cells.unavailable), dict(run.cells.lacking), dict(run.artefacts.broken))
 
 
-def serve(pipe: Connection, order: Order, threads: int) -> None:
-    """The guest: tasks in, what became of them out, until None comes."""
+def serve(pipe: Connection, order: Order, threads: int, host: tuple[int, bool]) -> None:
+    """The guest: tasks in, what became of them out, until None comes. ``host``: its number, and if it shows progress."""
+    die_with(host[0])
+    if host[1]:
+        progress.listener = lambda text: pipe.send(Progressed(text))
     torch.set_num_threads(threads)  # sums of floats depend on it
     run = desk(order).run
     run.cells.begins = pipe.send

@@ -32,6 +32,8 @@ class Order:
     since: float | None = None  # with --fresh: when the run began
     ruined: tuple[tuple[str, str], ...] = ()  # steps that end a process
     threads: int = 1  # that it computes with on a CPU: sums round differently with another number
+    isolate: str = "never"  # which tasks a worker gives to a process of their own (see bench.cluster.isolated)
+    limit: float | None = None  # seconds of a task
 
     @classmethod
     def of(cls, run: Run) -> Order:

@@ -56,18 +56,18 @@ def connected(cluster: Cluster) -> Iterator[Client]:
             yield client
 
 
-def run_on(cluster: Cluster, settings: Settings, command: str) -> int:
-    """The whole run with its tasks on the cluster; the exit code of the contract."""
-    run = None if cluster.gpus else Run(settings, command)  # a mistake is said before anything is started
+def run_on(cluster: Cluster, planned: Callable[..., Run], settings: Settings, isolate: str, limit: float | None) -> int:
+    """The whole run with its tasks on the cluster; the exit code of the contract. ``planned(settings, device=...)`` makes it."""
+    run = None if cluster.gpus else planned(settings)  # a mistake is said before anything is started
     with connected(cluster) as client:
         threads = cluster.threads
         if run is None or threads is None:
             place = client.submit(place_here, settings.device, settings.precision, pure=False).result()
             device, precision, threads = place[0], place[1], threads or place[2]
             settings = dataclasses.replace(settings, device=device, precision=precision)
-        run = run or Run(settings, command, device=torch.device(settings.device))
+        run = run or planned(settings, device=torch.device(settings.device))
         with computing_with(threads, run):
-            return run.go(partial(execute, client=client))
+            return run.go(partial(execute, client=client, isolate=isolate, limit=limit))
 
 
 @contextlib.contextmanager
@@ -85,9 +85,9 @@ def computing_with(threads: int, run: Run) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def execute(run: Run, tasks: list[Task], *, client: Client) -> None:
+def execute(run: Run, tasks: list[Task], *, client: Client, isolate: str, limit: float | None) -> None:
     """The executor of a cluster (see bench.grid.tasks.Executor)."""
-    order, token = Order.of(run), uuid.uuid4().hex[:8]
+    order, token = dataclasses.replace(Order.of(run), isolate=isolate, limit=limit), uuid.uuid4().hex[:8]
     futures: dict[str, Any] = {}
     names: dict[str, Task] = {}  # key of a future -> task
     dones: dict[str, Done] = {}

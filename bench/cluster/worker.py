@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
 import time
+from functools import lru_cache
 from typing import Any
 
 import torch
 from distributed import Reschedule, WorkerPlugin, get_worker
 
+from bench.cluster.isolated import Guest, foreign
 from bench.cluster.orders import Order, accept, desk, restart
 from bench.core import progress
 from bench.core.device import resolve_device, resolve_precision
 from bench.errors import Interrupted, UsageError
+from bench.grid.run import Run
 from bench.grid.tasks import Done, Task
 
 TOPIC = "bench"  # of the events that workers log, and the run's own process listens to
@@ -34,12 +38,16 @@ def work(order: Order, task: Task, *needed: Done) -> Done:
             f"{socket.gethostname()} would compute something else as {task.cell}: other code, data or versions"
         )
     known, computed = set(run.store.used), run.artefacts.computed
+    os.chdir(order.folder)  # a plugin may have gone elsewhere
     restart(run)
     for done in needed:
         accept(run, done)
     progress.listener = lambda text: get_worker().log_event(TOPIC, {"task": task.name, "text": f"{text}, on {where()}"})
     try:
-        run.perform(task)
+        if apart(order, run, task):
+            guest(order).perform(task, order.limit)
+        else:
+            run.perform(task)
     except Interrupted:
         raise Reschedule() from None
     finally:
@@ -50,6 +58,22 @@ def work(order: Order, task: Task, *needed: Done) -> Done:
         list(run.reasons.again), sorted(run.store.used - known), run.artefacts.computed - computed,
         time.monotonic() - begin, where(),
     )  # fmt: skip
+
+
+def apart(order: Order, run: Run, task: Task) -> bool:
+    """Whether a task goes to a process of its own, whose end is a failed cell at once.
+
+    A training stays here without need: where its worker ends, another goes on from its checkpoint.
+    """
+    if order.isolate == "always" or order.limit is not None:
+        return True
+    return order.isolate == "auto" and task.kind != "train" and foreign(run, task)
+
+
+@lru_cache(maxsize=1)
+def guest(order: Order) -> Guest:
+    """That process; it ends with this one, and where another order comes."""
+    return Guest(desk(order).run)
 
 
 def where() -> str:

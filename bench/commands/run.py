@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from functools import partial
 from typing import Any
 
 from bench import plugins
@@ -27,24 +28,22 @@ def command(
 ) -> int:
     """The exit code of the contract. ``resume`` is the default and needs no work."""
     settings = reproduced(Settings(**options))
+    way = isolate or os.environ.get("BENCH_ISOLATE", "auto")
+    if way not in isolated.WAYS:
+        raise UsageError(f"BENCH_ISOLATE={way}: one of {', '.join(isolated.WAYS)}")
     if jobs is None and cluster is None:
-        way = isolate or os.environ.get("BENCH_ISOLATE", "auto")
-        if way not in isolated.WAYS:
-            raise UsageError(f"BENCH_ISOLATE={way}: one of {', '.join(isolated.WAYS)}")
         return planned(settings, line).go(isolated.executor(way, time_limit))
-    if isolate or time_limit:
-        raise UsageError("--isolate and --time-limit are for runs in this process; leave out --jobs and --cluster")
     place = cluster_of(cluster or f"local[jobs={jobs}]")
     from bench.cluster import pool  # Dask is an extra
 
-    return pool.run_on(place, settings, line)
+    return pool.run_on(place, partial(planned, line=line), settings, way, time_limit)
 
 
-def planned(settings: Settings, line: str) -> Run:
+def planned(settings: Settings, line: str, **where: Any) -> Run:
     """The run, with a warning for each plugin that is not as it should be and that no failure names."""
     said = ""
     try:
-        run = Run(settings, line)
+        run = Run(settings, line, **where)
         said = " ".join(lost.reason for lost in run.plan.lost)
         return run
     except UsageError as error:

@@ -79,7 +79,7 @@ def watched(work: Callable[[], int], limit: float | None = None) -> int:
         child = os.fork()
         if not child:
             os.close(reading)
-            _die_with(parent)
+            die_with(parent)
             _watcher.append(writing)
             code = work()
             _tell("code", code)
@@ -156,7 +156,7 @@ def _passing_on(child: int) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Where the system can, end when the watching process is killed."""
     for name in PASSED_ON:
         signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)

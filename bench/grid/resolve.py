@@ -28,11 +28,15 @@ TRAINING = frozenset({"build", "prepare", "stages", "degrade", *(n for n in vars
 
 
 def expand(kind: str, text: str) -> list[Spec]:
-    """Names as typed; ``all`` is every plugin that runs without options, ``variant=all`` every variant."""
+    """Names as typed; ``all`` is every plugin that runs without options, ``variant=all`` every variant.
+
+    Of all methods are files too that cannot be imported: what they hold is not known, but that it is missing.
+    """
+    unknown = list(plugins.catalogue().broken) if kind == "methods" else []
     specs: list[Spec] = []
     for spec in parse_list(text, named=kind == "methods"):
         if spec.name == "all":
-            specs += [Spec(n) for n in plugins.names(kind) if _in_all(kind, n)]
+            specs += [Spec(n) for n in [*plugins.names(kind), *unknown] if _in_all(kind, n)]
         elif spec.get("variant") == "all":
             rest = spec.without("variant")
             specs += [rest.adding(variant=v) for v in plugins.load(kind, spec.name).variants] or [rest]

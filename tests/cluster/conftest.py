@@ -20,6 +20,8 @@ class Mortal(Tiny):
             mark.touch()
             if fate == "process":
                 os.kill(os.getpid(), signal.SIGKILL)
+            elif fate == "worker":
+                os.kill(os.getppid(), signal.SIGKILL)
             elif fate == "run":
                 while not pathlib.Path(os.environ["BENCH_AFTER"]).exists():
                     time.sleep(0.1)
@@ -36,6 +38,27 @@ class Poison(bench.Method):
     def infer(self, lr):
         import os
         os._exit(9)
+
+
+class Endless(bench.Method):
+    """Never comes back."""
+
+    def infer(self, lr):
+        import time
+        time.sleep(600)
+
+
+class Deadly(bench.Metric):
+    """Ends the process that measures."""
+
+    default = False
+
+    def protocol(self, outputs):
+        return ""
+
+    def score(self, outputs):
+        import os
+        os._exit(8)
 '''
 
 
@@ -104,4 +127,5 @@ def jobs(processes, monkeypatch):
     """--jobs uses these processes."""
     monkeypatch.setattr("bench.cluster.pool.connected", lambda cluster: contextlib.nullcontext(processes))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("BENCH_ISOLATE", "never")  # each process would begin another for each run
     return "--jobs", "2"

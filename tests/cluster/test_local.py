@@ -63,12 +63,16 @@ def cleared() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-def test_a_training_whose_process_is_killed_goes_on_from_its_checkpoint(bench, command, jobs, processes, same, fate):
+@pytest.mark.parametrize("what", ["process", "worker"])
+def test_a_training_whose_process_is_killed_goes_on_from_its_checkpoint(
+    bench, command, jobs, processes, same, fate, what
+):
+    """With a time limit it trains in a process of the worker's own, which is not to live on when the worker is killed."""
     processes.cluster.scheduler.allowed_failures = 0  # it is killed more often than a task that comes no further may be
     methods = f"mortal[steps={20 + 20 * TIMES}]"
     assert bench(*command("alone", methods))[0] == 0
-    killed = fate("process", TIMES)
-    code, _, err = bench(*command("killed", methods, *jobs))
+    killed, more = fate(what, TIMES), [] if what == "process" else ["--time-limit", "4m"]
+    code, _, err = bench(*command("killed", methods, *jobs, *more))
     assert code == 0 and killed() == TIMES, err
     same("alone", "killed")
 
@@ -85,6 +89,27 @@ def test_what_kills_its_process_again_and_again_is_a_failed_cell_and_nothing_mor
         set(poison.status) == {"failed"} and poison.reason.str.contains("process that worked on it ended 1 time ").all()
     )
     assert (rows[(rows.method == "bicubic") & (rows.metric == "psnr")].status != "failed").all()
+
+
+@pytest.mark.parametrize(
+    "method, options, why",
+    [
+        ("poison", (), "it ended its process (exit code 9)"),
+        ("endless", ("--time-limit", "5s"), "did not end within 5 s"),
+    ],
+)
+def test_what_a_plugin_does_to_a_process_of_its_own_leaves_the_other_cells(
+    bench, command, jobs, tmp_path, method, options, why
+):
+    metrics = ("--metrics", "psnr,deadly,mae", "--conditions", "noise", "--isolate", "auto")
+    code, _, err = bench(*command("out", f"{method},bicubic", *jobs, *metrics, *options))
+    assert code == 1 and "Traceback" not in err and (tmp_path / "out" / "report.html").is_file(), err
+    rows = read_table(tmp_path / "out")
+    reasons = rows[rows.status == "failed"].groupby("method").reason.agg(set)
+    assert len(reasons[method]) == 1 and why in next(iter(reasons[method]))
+    assert reasons["bicubic"] == {"it ended its process (exit code 8)"}
+    right = rows[(rows.method == "bicubic") & (rows.status == "ok") & (rows.image == "")]
+    assert {"psnr", "mae"} <= set(right.metric) and "deadly" not in set(right.metric)
 
 
 def chunks_of(faces):
