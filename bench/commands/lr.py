@@ -6,11 +6,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from bench import plugins
 from bench.core.files import folder_name, prepare_folder, write_json
 from bench.core.image import write_image
 from bench.errors import UsageError
-from bench.grid.reopen import opened
+from bench.grid.again import again
 from bench.grid.run import Run
 from bench.grid.settings import Settings
 
@@ -28,12 +27,11 @@ def command(
     **_: object,
 ) -> int:
     """Write OUT/CONDITION/FACE.png for a finished run, or for a run that is to come; exit code 1 where a condition failed."""
-    out = Path(output)
+    out = Path(output).absolute()
     prepare_folder(out)
     if (Path(source) / "run.json").is_file():
-        found = opened(Path(source))
-        plugins.use(*found.plugins)
-        run = Run(found.settings, found.command)
+        with again(Path(source)) as planned:
+            return write(planned(), out)
     else:
         if source != "embedded" and not Path(source).exists():
             raise UsageError(f"{source}: no such run or data; `embedded` are the embedded faces")

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bench import plugins
 from bench.api.metric import Outputs
 from bench.api.reference import read_reference
+from bench.cluster import isolated
 from bench.core.device import resolve_device
 from bench.core.files import folder_name, prepare_folder, write_json
 from bench.core.image import read_image
+from bench.core.locks import held
 from bench.core.results import frame, together, write_table
 from bench.core.spec import nearest
 from bench.errors import UsageError
 from bench.faces.images import ImageFiles, extent, fingerprint, shapes
 from bench.faces.read import images_under
+from bench.grid.again import again
 from bench.grid.record import environment
-from bench.grid.reopen import add, opened
+from bench.grid.reopen import add
 from bench.grid.resolve import measures
 from bench.grid.run import Run
 from bench.grid.scores import measured_rows
@@ -119,24 +124,36 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def add_row(sr: Path, out: Path, condition: str, method: str) -> int:
     """Outputs of any program as a row of a finished run: its faces, references and metrics; the report is made anew."""
-    found = opened(out)
-    plugins.use(*found.plugins)
-    run = Run(found.settings, found.command)
+    sr, out = Path(os.path.abspath(sr)), Path(os.path.abspath(out))
+    with again(out) as planned:
+        return added_to(planned, sr, out, condition, method)
+
+
+def added_to(planned: Callable[[], Run], sr: Path, out: Path, condition: str, method: str) -> int:
+    """The row in the run that ``planned`` plans."""
+    run = planned()
     if condition not in run.plan.conditions:
         raise UsageError(
             f"--condition {condition}: the run has none of this name{nearest(condition, run.plan.conditions)}"
         )
     if method in [m.label for m in run.plan.methods if not m.only]:
         raise UsageError(f"--method {method}: a row of the run has this name; take another")
-    files = {f.stem: f for f in images_under(sr)} if sr.is_dir() else {}
+    files: dict[str, Path] = {}
+    for file in images_under(sr) if sr.is_dir() else []:
+        if (other := files.setdefault(file.stem, file)) != file:
+            raise UsageError(
+                f"{sr}: {other.relative_to(sr)} and {file.relative_to(sr)} are outputs of one face; keep one"
+            )
     scale = fitting(run, condition, files, sr)
     target = out / "added" / folder_name(method) / folder_name(condition)
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for name in files:
-        shutil.copyfile(files[name], target / files[name].name)
-    add(out, method, condition, scale)
-    return Run(found.settings, found.command).go()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with held(out / ".lock", f"a run in {out}"), tempfile.TemporaryDirectory(dir=target.parent) as place:
+        for file in files.values():
+            shutil.copyfile(file, Path(place) / file.name)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(place, target)
+        add(out, method, condition, scale)
+    return planned().go(isolated.executor("auto", None))
 
 
 def fitting(run: Run, condition: str, files: dict[str, Path], sr: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ class Facts:
     started: str
     begin: float  # time.monotonic() at the start
     settings: Settings
+    store: Path
     device: torch.device
     plan: Plan
     data: Data
@@ -72,22 +74,26 @@ def command_settings(facts: Facts) -> dict[str, Any]:
     return {k: v for k, v in dataclasses.asdict(facts.settings).items() if k not in skip}
 
 
-def record(facts: Facts, key: str) -> dict[str, Any]:
-    """run.json: everything that a number of this run depends on."""
-    data = {"name": "embedded procedural faces" if facts.settings.hr is None else Path(facts.settings.hr).name}
-    for what, train in (("hr", facts.data.hr_train), ("lr", facts.data.lr_train)):
-        test = facts.tested[what]
+def data_of(settings: Settings, data: Data, tested: dict[str, FaceSet | None]) -> dict[str, Any]:
+    """The faces of a run: where from, how many, and the fingerprints of their pixels."""
+    found: dict[str, Any] = {"name": "embedded procedural faces" if settings.hr is None else Path(settings.hr).name}
+    for what, train in (("hr", data.hr_train), ("lr", data.lr_train)):
+        test = tested[what]
         if train is not None and test is not None:
-            data[what] = {  # type: ignore[assignment]
+            found[what] = {
                 "source": train.source, "train": len(train), "test": len(test), "size": train.extent,
                 "fingerprint": f"{train.fingerprint}+{test.fingerprint}",
             }  # fmt: skip
-    if facts.data.truth is not None and facts.settings.pairs:
-        data["pairs"] = {  # type: ignore[assignment]
-            "lr": facts.settings.pairs[0], "hr": facts.settings.pairs[1], "test": len(facts.data.truth),
-            "size": facts.data.truth.extent, "fingerprint": facts.data.truth.fingerprint,
+    if data.truth is not None and settings.pairs:
+        found["pairs"] = {
+            "lr": settings.pairs[0], "hr": settings.pairs[1], "test": len(data.truth),
+            "size": data.truth.extent, "fingerprint": data.truth.fingerprint,
         }  # fmt: skip
-    data["skipped"] = facts.data.skipped  # type: ignore[assignment]
+    return {**found, "skipped": data.skipped}
+
+
+def record(facts: Facts, key: str) -> dict[str, Any]:
+    """run.json: everything that a number of this run depends on."""
     return {
         "key": key,
         "command": facts.command,
@@ -99,10 +105,12 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "precision": facts.settings.precision,
         "settings": command_settings(facts),
         "reproduction": reproduction(facts.settings),
+        "folder": os.getcwd(),  # that relative paths start from
+        "store": str(facts.store.absolute()),
         "plugins": [str(file) for file in plugins.local_files()],
         "started": facts.started,
         "seconds": round(time.monotonic() - facts.begin, 1),
-        "data": data,
+        "data": data_of(facts.settings, facts.data, facts.tested),
         "methods": [*(describe(facts, m) for m in facts.plan.methods), *stubs(facts)],
         "degradations": [describe(facts, r) for r in facts.plan.trained if r.kind == "degradations"],
         "conditions": list(facts.plan.conditions),

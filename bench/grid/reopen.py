@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from bench.errors import UsageError
 from bench.grid.settings import Settings, duration, seeds
 
 LISTS = ("methods", "degradations", "conditions", "metrics")
+PLACES = ("hr", "lr", "pairs", "reference")
+FACES = ("hr", "lr", "pairs")
 FIELDS = {f.name for f in dataclasses.fields(Settings)}
 
 
@@ -23,10 +26,16 @@ def options(file: Path) -> dict[str, Any]:
     """The options of ``bench run`` that a .toml or .json file holds, by the names of Settings, and ``plugin`` files.
 
     Lists of names may be lists; ``methods`` may be a table of names and specs, too. The settings of a run.json are
-    what it ran with. Raises UsageError for a file that is not one, and for an option that there is not.
+    what it ran with, from the folder where it did. Raises UsageError for a file that is not one, and for an unknown option.
     """
     found = _parsed(file)
-    if "settings" in found and "versions" in found:
+    start = base(found)
+    given = _options(file, found)
+    return {k: _from(v, start) if k in PLACES and of_run(found) else v for k, v in given.items()}
+
+
+def _options(file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    if of_run(found):
         found = {
             **{k: v for k, v in found["settings"].items() if k in FIELDS | {"seed"}},
             "plugin": found.get("plugins", []),
@@ -49,6 +58,24 @@ def options(file: Path) -> dict[str, Any]:
             value = duration(value)
         given[name] = value
     return given
+
+
+def of_run(found: Mapping[str, Any]) -> bool:
+    """Whether this is the run.json of a run of the grid."""
+    return isinstance(found.get("settings"), dict) and isinstance(found.get("versions"), dict)
+
+
+def base(found: Mapping[str, Any]) -> Path:
+    """The folder that a run's relative paths start from; this one, where that is not here."""
+    folder = Path(str(found.get("folder", "")))
+    return folder if folder.is_absolute() and folder.is_dir() else Path.cwd()
+
+
+def _from(place: Any, folder: Path) -> Any:
+    """A path, or several, that starts in ``folder`` where it is there."""
+    if isinstance(place, list):
+        return [_from(each, folder) for each in place]
+    return str(folder / place) if isinstance(place, str) and place and (folder / place).exists() else place
 
 
 def _parsed(file: Path) -> dict[str, Any]:
@@ -91,6 +118,8 @@ class Opened:
     settings: Settings
     plugins: list[str]
     command: str
+    folder: Path  # that its relative paths start from
+    data: dict[str, Any]  # its faces
 
 
 def opened(folder: Path) -> Opened:
@@ -98,9 +127,16 @@ def opened(folder: Path) -> Opened:
     file = folder / "run.json"
     if not file.is_file():
         raise UsageError(f"{folder}: no run in this folder (run.json is missing)")
-    given = options(file)
+    found = _parsed(file)
+    data = found.get("data")
+    if not of_run(found) or not isinstance(data, dict) or not all(isinstance(data.get(w, {}), dict) for w in FACES):
+        raise UsageError(f"{file}: not the record of a `bench run`; a folder that it wrote is expected")
+    given = _options(file, found)
     plugins = given.pop("plugin", [])
-    return Opened(Settings(**{**given, "out": str(folder)}), plugins, str(_parsed(file).get("command", "bench run")))
+    store = None if os.environ.get("BENCH_STORE") else found.get("store")
+    place = {"out": os.path.abspath(folder), "store": store if store and Path(store).is_dir() else None}
+    settings = Settings(**{**given, **place})
+    return Opened(settings, plugins, str(found.get("command", "bench run")), base(found), data)
 
 
 @dataclass(frozen=True)

@@ -218,8 +218,9 @@ class Run:
     def facts(self, more: Sequence[dict[str, Any]] = ()) -> Facts:
         """What is known of the run by now; ``more``: rows of no task."""
         return Facts(
-            command=self.command, started=self.started, begin=self.begin, settings=self.settings, device=self.device,
-            plan=self.plan, data=self.data, tested={"hr": self.artefacts.hr_test, "lr": self.artefacts.lr_test},
+            command=self.command, started=self.started, begin=self.begin, settings=self.settings,
+            store=self.store.root, device=self.device, plan=self.plan, data=self.data,
+            tested={"hr": self.artefacts.hr_test, "lr": self.artefacts.lr_test},
             training=self.training, measured=self.cells.measured, failed=self.failed,
             unavailable=self.cells.unavailable, notes=self.cells.notes, entries=self.entries(),
             pictures={**self.shown, **self.cells.shown},

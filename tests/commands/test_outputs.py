@@ -5,6 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from smooth import smooth_images
 
 from bench.core.image import read_image, write_image
 
@@ -87,3 +88,84 @@ def test_outputs_of_another_size_or_other_faces_are_refused(bench, run, tmp_path
     write_image(folder / "test00.png", read_image(tmp_path / "out/images/lr/noise/test00.png"))
     code, _, err = bench(*add)
     assert code == 2 and "8x8 px is not x4 of its LR" in err
+
+
+def elsewhere(tmp_path, monkeypatch):
+    """Another current folder, in which the run's relative paths name other faces."""
+    for split in ("train", "test"):
+        place = tmp_path / "elsewhere" / "hr" / split
+        place.mkdir(parents=True)
+        for index, image in enumerate(smooth_images(4, 32, seed=77)):
+            write_image(place / f"{split}{index:02d}.png", image)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+
+RELATIVE = [
+    "run",
+    "--methods",
+    "bicubic",
+    "--hr",
+    "hr",
+    "--conditions",
+    "noise",
+    "--metrics",
+    "psnr",
+    "--device",
+    "cpu",
+]
+
+
+def test_a_run_is_opened_from_any_folder_with_its_own_faces_and_store(bench, folders, tmp_path, monkeypatch):
+    monkeypatch.delenv("BENCH_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert bench(*RELATIVE, "--out", "out")[0] == 0
+    elsewhere(tmp_path, monkeypatch)
+    more = ["--run", "../out", "--condition", "noise", "--method", "theirs"]
+    code, _, err = bench("score", *more, tmp_path / "out/images/bicubic/noise")
+    rows = whole(tmp_path)
+    assert code == 0 and rows.loc[("theirs", "noise"), "value"] == rows.loc[("bicubic", "noise"), "value"], err
+    assert bench("lr", "../out", "lr")[0] == 0
+    for file in (tmp_path / "out/images/lr/noise").glob("*.png"):
+        assert (read_image(file) == read_image(tmp_path / "elsewhere/lr/noise" / file.name)).all()
+    assert not (tmp_path / "elsewhere" / ".bench").exists(), "what is known of the run is in its own store"
+    code, _, err = bench("run", "--config", "../out/run.json", "--out", "again", "--store", tmp_path / ".bench")
+    again = pd.read_parquet("again/results.parquet")
+    assert code == 0 and set(again.value) <= set(rows.value) | set(pd.read_parquet("../out/results.parquet").value), err
+
+
+def test_a_run_whose_faces_have_changed_takes_no_row_and_gives_no_lr(bench, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bench(*RELATIVE, "--out", "out")[0] == 0
+    before = (tmp_path / "out/results.csv").read_bytes()
+    write_image(tmp_path / "hr/test/test00.png", smooth_images(1, 32, seed=5)[0])
+    score = ["score", "--run", "out", "--condition", "noise", "--method", "x", "out/images/bicubic/noise"]
+    for command in (score, ["lr", "out", "lr"]):
+        code, _, err = bench(*command)
+        assert code == 2 and "measured on other hr faces" in err and err.count("\n") == 1, err
+    assert (tmp_path / "out/results.csv").read_bytes() == before and not (tmp_path / "out/added").exists()
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[1", "[]", '{"settings": 3, "versions": {}}',
+                                  '{"settings": {}, "versions": {}, "data": {"hr": 3}}'])  # fmt: skip
+def test_a_folder_of_no_run_is_refused_in_one_line(bench, tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    score = ["score", "--run", tmp_path, "--condition", "noise", "--method", "x", tmp_path]
+    for command in (score, ["lr", tmp_path, tmp_path / "lr"]):
+        code, _, err = bench(*command)
+        assert code == 2 and str(tmp_path / "run.json") in err and err.count("\n") == 1 and len(err) < 300, err
+
+
+def test_two_outputs_of_one_face_are_refused_and_a_row_may_come_from_its_own_copy(bench, run, tmp_path):
+    run()
+    theirs = tmp_path / "theirs"
+    shutil.copytree(tmp_path / "out/images/lanczos/noise", theirs)
+    add = ["score", "--run", tmp_path / "out", "--condition", "noise", "--method", "theirs"]
+    (theirs / "more").mkdir()
+    shutil.copy(tmp_path / "out/images/bicubic/noise/test01.png", theirs / "more" / "test00.png")
+    code, _, err = bench(*add, theirs)
+    assert code == 2 and "more/test00.png and test00.png are outputs of one face" in err
+    shutil.rmtree(theirs / "more")
+    assert bench(*add, theirs)[0] == 0
+    before = whole(tmp_path).loc[("theirs", "noise"), "value"]
+    code, _, err = bench(*add, tmp_path / "out/added/theirs/noise")
+    assert code == 0 and whole(tmp_path).loc[("theirs", "noise"), "value"] == before, err
