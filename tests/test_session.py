@@ -87,8 +87,12 @@ def test_a_run_from_a_file_is_the_run_of_its_options(bench, folders, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("metods = 'x'", "did you mean 'methods'"), ("a = [", "run.toml"), (None, "cannot be read")]
-)
+    ("text", "words"),
+    [("metods = 'x'", "did you mean 'methods'"), ("a = [", "run.toml"), (None, "cannot be read"),
+     *((f"{line}\n", "is not of type") for line in ("hr = 3", "methods = 5", "conditions = [1]", "quiet = 'no'", "budget = [1]",
+                                                    "devices = true", "reference = false")),
+     ("plugin = 5", "plugin is a path or a list of paths")],
+)  # fmt: skip
 def test_a_wrong_file_is_said_in_a_line(bench, tmp_path, text, words):
     if text:
         (tmp_path / "run.toml").write_text(text)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from bench.core.files import folder_name, write_json
 from bench.core.spec import nearest, quote
@@ -18,6 +18,8 @@ from bench.grid.settings import Settings, duration, seeds
 
 LISTS = ("methods", "degradations", "conditions", "metrics")
 PLACES = ("hr", "lr", "pairs", "reference")
+TYPES = {**get_type_hints(Settings), "budget": float | int | None}
+PLAIN = [n for n, kind in TYPES.items() if kind in (str, str | None, bool, int, float | int | None)]
 FACES = ("hr", "lr", "pairs")
 FIELDS = {f.name for f in dataclasses.fields(Settings)}
 
@@ -48,7 +50,9 @@ def _options(file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
         if name in LISTS:
             value = _listed(value)
         elif name == "plugin":
-            value = [value] if isinstance(value, str) else list(value)
+            value = [value] if isinstance(value, str) else value
+            if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+                raise UsageError(f"{file}: plugin is a path or a list of paths")
         elif name == "seeds":
             value = tuple(value) if isinstance(value, list) else seeds(str(value))
         elif name == "pairs" and value is not None:
@@ -56,6 +60,11 @@ def _options(file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
                 raise UsageError(f"{file}: pairs are two paths, of LR and of HR")
         elif name == "budget" and isinstance(value, str):
             value = duration(value)
+        if name in PLAIN and (
+            not isinstance(value, TYPES[name]) or (isinstance(value, bool) and TYPES[name] is not bool)
+        ):
+            wanted = getattr(TYPES[name], "__name__", str(TYPES[name]).partition(" |")[0])
+            raise UsageError(f"{file}: {key} = {json.dumps(value, default=str)} is not of type {wanted}")
         given[name] = value
     return given
 
@@ -101,11 +110,11 @@ def _parsed(file: Path) -> dict[str, Any]:
     return found
 
 
-def _listed(value: Any) -> str:
-    """A list of names, or a table of a row's name and its spec, as the command line has it."""
+def _listed(value: Any) -> Any:
+    """A list of names, or a table of a row's name and its spec, as the command line has it; what is neither stays."""
     if isinstance(value, Mapping):
         return ",".join(f"{name}={spec}" for name, spec in value.items())
-    return value if isinstance(value, str) else ",".join(map(str, value))
+    return ",".join(value) if isinstance(value, list) and all(isinstance(each, str) for each in value) else value
 
 
 # ---------------------------------------------------------------- a finished run

@@ -18,7 +18,6 @@ import pandas as pd
 import pytest
 from smooth import smooth_images
 
-from bench.cli import main
 from bench.cluster.isolated import Guest
 from bench.core.image import write_image
 
@@ -412,7 +411,3 @@ def test_a_signal_reaches_the_training_in_its_process(folders, plugin, tmp_path)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 130 and "stopped" in err and "Traceback" not in err, err
     assert list((tmp_path / ".bench").glob("partial/*.pt")), "the checkpoint was written first"
-
-
-def test_isolation_is_for_runs_of_this_process():
-    assert main(["run", "--jobs", "2", "--isolate", "always", "--out", "/nonexistent"]) == 2
