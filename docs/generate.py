@@ -11,8 +11,8 @@ import argparse
 import os
 from pathlib import Path
 
-from bench.cli import parser
 from bench.commands.list import KINDS, rows
+from bench.options import parser
 
 HERE = Path(__file__).parent
 NOTE = "<!-- written by docs/generate.py from the code -->\n"

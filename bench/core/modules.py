@@ -14,10 +14,10 @@ from bench.core.literals import source_of
 # Rooms of the harness whose part in a number is covered by the versions in bench.grid.versions.
 HARNESS = (
     "bench.errors", "bench.hookspecs", "bench.plugins", "bench.faces", "bench.weights", "bench.training", "bench.grid",
-    "bench.cli", "bench.api.model", "bench.api.metric", "bench.api.training", "bench.core.results", "bench.api.interface",
-    "bench.api.pretrained", "bench.core.progress", "bench.core.device", "bench.core.store", "bench.core.files",
-    "bench.core.locks", "bench.core.hashing", "bench.core.literals", "bench.core.spec", "bench.core.imports",
-    "bench.core.source", "bench.core.handed", "bench.core.modules", "bench.core.pictures",
+    "bench.cli", "bench.options", "bench.api.model", "bench.api.metric", "bench.api.training", "bench.core.results",
+    "bench.api.interface", "bench.api.pretrained", "bench.core.progress", "bench.core.device", "bench.core.store",
+    "bench.core.files", "bench.core.locks", "bench.core.hashing", "bench.core.literals", "bench.core.spec",
+    "bench.core.imports", "bench.core.source", "bench.core.handed", "bench.core.modules", "bench.core.pictures",
 )  # fmt: skip
 
 

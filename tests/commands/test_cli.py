@@ -1,13 +1,15 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from smooth import smooth_images
 
-from bench import cli
+from bench import options
+from bench.commands import info
 from bench.core.image import read_image, write_image
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +33,8 @@ def test_lists_have_names_first_and_a_line_each(bench, what):
     assert code == 0 and rows and all(next(iter(row)) == "name" and row["summary"] for row in rows)
 
 
-def test_every_listed_plugin_has_its_information(bench):
+def test_every_listed_plugin_has_its_information(bench, monkeypatch):
+    monkeypatch.setattr(info, "facts", cache(info.facts))  # gathered once, written twice
     for kind in ("methods", "degradations", "metrics"):
         for row in json.loads(bench("list", kind, "--json")[1]):
             code, out, err = bench("info", row["name"], "--json")
@@ -158,7 +161,7 @@ def test_data_is_packed_cropped_and_described(bench, folders, tmp_path):
     ],
 )
 def test_places_may_stand_after_options(line, name, values):
-    assert getattr(cli.parsed(line.split()), name) == values
+    assert getattr(options.parsed(line.split()), name) == values
 
 
 def test_what_is_no_place_is_refused_wherever_it_stands(bench):
