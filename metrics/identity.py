@@ -110,7 +110,7 @@ class Identity(bench.Metric):
             raise bench.Unavailable("no face was found in what the outputs are compared with")
         angles = np.degrees(np.arccos(values[seen].clip(-1, 1)))
         extra = {"degrees": float(angles.mean())}
-        rate = verified(ours[seen] @ others[seen].T, self.params.far)
+        rate = verified(ours[seen], others[seen], self.params.far)
         if rate is not None:
             extra["verified"] = rate
         return bench.Score(
@@ -163,14 +163,23 @@ def network(name: str) -> torch.nn.Module:
     return arcface() if name == "arcface" else adaface(name)
 
 
-def verified(cosines: np.ndarray, far: float) -> float | None:
-    """(n, n) cosines of outputs and faces, one person each -> the share of the diagonal that is accepted.
+def verified(ours: np.ndarray, others: np.ndarray, far: float, block: int = 256) -> float | None:
+    """(n, d) embeddings of outputs and of their faces, one person each -> the share of outputs that is accepted as its face.
 
-    Accepted is what lies above the threshold that a share ``far`` of the other pairs exceeds, at most. None where these are
-    too few for that rate.
+    Accepted is a cosine above the threshold that a share ``far`` of the other pairs exceeds, at most. None where these are
+    too few for that rate. Memory holds the cosines of a ``block`` of outputs, and those above the threshold.
     """
-    n = len(cosines)
-    if n * (n - 1) * far < 1:
+    n = len(ours)
+    last = int(n * (n - 1) * far)
+    if last < 1:
         return None
-    different = np.sort(cosines[~np.eye(n, dtype=bool)])[::-1]
-    return float((cosines.diagonal() > different[int(n * (n - 1) * far)]).mean())
+    highest, own = np.empty(0), []
+    for start in range(0, n, block):
+        cosines = ours[start : start + block] @ others.T
+        places = np.arange(len(cosines)), np.arange(start, start + len(cosines))
+        own.append(cosines[places])
+        cosines[places] = -np.inf
+        highest = np.concatenate([highest, cosines.ravel()])
+        if len(highest) > last + 1:
+            highest = -np.partition(-highest, last)[: last + 1]
+    return float((np.concatenate(own) > highest.min()).mean())

@@ -83,16 +83,23 @@ class Swd(OfSets):
         return found
 
     def whole(self, outputs: bench.Outputs, parts: Iterable[Mapping[str, np.ndarray]]) -> bench.Score:
-        chunks = [dict(part) for part in parts if len(part["digests"])]
-        groups = stats.dealt([bytes(key) for part in chunks for key in part["digests"]])
-        begins = np.cumsum([0, *(len(part["digests"]) for part in chunks)])
-        joined: list[tuple[np.ndarray, np.ndarray]] = []
-        for level in range(max(sum(name.startswith("values") for name in part) for part in chunks)):
-            having = [i for i, part in enumerate(chunks) if f"values{level}" in part]  # small faces have few levels
-            values = np.concatenate([chunks[i].pop(f"values{level}") for i in having], 1)
-            joined.append((values, np.concatenate([chunks[i].pop(f"owners{level}") + begins[i] for i in having])))
-        most = self.each(len(outputs.sr)) * begins[-1]
-        return self.answer(outputs, *self.compared(joined, self.of_reference(outputs, [], most), groups, begins[-1]))
+        most, ends = self.each(len(outputs.sr)) * min(len(outputs.sr), MOST), []
+        keys: list[bytes] = []
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        for part in parts:  # memory holds one of them
+            for level in range(sum(name.startswith("values") for name in part)):  # small faces have few levels
+                if level == len(found):
+                    ends.append(0)
+                    found.append((np.empty((self.params.directions, most), np.float32), np.empty(most, int)))
+                begin, ends[level] = ends[level], ends[level] + len(part[f"owners{level}"])
+                found[level][0][:, begin : ends[level]] = part[f"values{level}"]
+                found[level][1][begin : ends[level]] = part[f"owners{level}"] + len(keys)
+            keys += map(bytes, part["digests"])
+        levels = [(values[:, :end], owners[:end]) for (values, owners), end in zip(found, ends, strict=True)]
+        compared = self.compared(levels, self.of_reference(outputs, [], most), stats.dealt(keys), len(keys))
+        found.clear()
+        levels.clear()  # before the floor takes as much memory
+        return self.answer(outputs, *compared)
 
     def each(self, count: int) -> int:
         """Patches of an image and level: of many images fewer."""
@@ -253,7 +260,9 @@ def populations(images: Any, smallest: int) -> list[int]:
     return found
 
 
-def sliced_distances(values: np.ndarray, reference: np.ndarray, labels: np.ndarray, groups: int) -> list[float]:
+def sliced_distances(
+    values: Iterable[np.ndarray], reference: np.ndarray, labels: np.ndarray, groups: int
+) -> list[float]:
     """The mean over directions of the Wasserstein distance of (direction, n) values to (direction, N) sorted ones.
 
     First that of all, then without the values of each group, which ``labels`` (n,) numbers: one sort serves all of these,
@@ -267,7 +276,7 @@ def sliced_distances(values: np.ndarray, reference: np.ndarray, labels: np.ndarr
             tagged = np.sort(((row.view(np.int32) & ~bits) | labels).view(np.float32))
             tags = tagged.view(np.int32) & bits
             sums[1:] += [apart(tagged[tags != group], target) for group in range(groups)]
-    return (sums / len(values)).tolist()
+    return (sums / len(reference)).tolist()
 
 
 def apart(some: np.ndarray, others: np.ndarray) -> float:

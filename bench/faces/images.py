@@ -15,9 +15,18 @@ from bench.core.image import image_shape, read_image
 from bench.errors import UnreadableImage, UsageError
 from bench.faces.faceset import FaceSet
 
-ROOM = 64 << 20  # bytes of decoded images that one folder keeps; the others are read again each time
 BLOCK, PIECE = 256, 8  # images that are decoded before the first of them is given, and that one thread takes at once
 FLIGHT = 16 << 20  # bytes of decoded images that a block has at most, or one image
+
+
+class Room:
+    """``left``: bytes that decoded images may still take."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+ROOM = Room(128 << 20)  # of all folders of a process together; what it does not hold is read again each time
 
 
 class ImageFiles(Sequence[np.ndarray]):
@@ -26,7 +35,7 @@ class ImageFiles(Sequence[np.ndarray]):
     Raises UsageError, naming the file, where one cannot be read.
     """
 
-    def __init__(self, files: Sequence[Path], room: int = ROOM) -> None:
+    def __init__(self, files: Sequence[Path], room: Room = ROOM) -> None:
         self.files, self.room = list(files), room
         self.kept: dict[int, np.ndarray] = {}
         self.sizes: dict[int, tuple[int, ...]] = {}
@@ -96,10 +105,17 @@ class ImageFiles(Sequence[np.ndarray]):
 
     def _keep(self, index: int, image: np.ndarray) -> np.ndarray:
         self.sizes[index] = image.shape
-        if image.nbytes <= self.room and index not in self.kept:
-            self.room -= image.nbytes
+        if image.nbytes <= self.room.left and index not in self.kept:
+            self.room.left -= image.nbytes
             self.kept[index] = image
         return image
+
+    def forget(self) -> None:
+        """Leave the room to others."""
+        while self.kept:
+            self.room.left += self.kept.popitem()[1].nbytes
+
+    __del__ = forget
 
 
 def shapes(images: Sequence[np.ndarray]) -> list[tuple[int, ...]]:

@@ -13,6 +13,7 @@ import torch
 
 from bench.api.metric import Metric, Outputs
 from bench.core.files import write_atomically
+from bench.faces.images import ImageFiles
 from bench.grid.recipe import Measure
 
 CHUNK = 4096  # faces that are measured together, in one process as in many: values follow from that
@@ -92,6 +93,9 @@ class Spool:
                             write_part(self.file(index, start), measure.metric.part(own(chunk)))
                     except (Exception, SystemExit) as error:
                         self.wrong[measure.label] = error
+            for images in (chunk.sr, chunk.hr, chunk.lr):
+                if isinstance(images, ImageFiles):
+                    images.forget()  # what remembers the last chunk keeps none of its images
 
     def file(self, index: int, start: int) -> Path:
         return Path(self.folder.name, f"{index}-{start}.npz")

@@ -9,7 +9,7 @@ from smooth import smooth_images
 
 from bench.core.image import write_image
 from bench.faces import images as files
-from bench.faces.images import ImageFiles, fingerprint, taken
+from bench.faces.images import ImageFiles, Room, fingerprint, taken
 
 
 def folder_of(path, names, size=32, seed=0):
@@ -62,7 +62,7 @@ def test_images_are_held_once_and_within_bounds(tmp_path, monkeypatch):
     reads = []
     read = files.read_image
     monkeypatch.setattr(files, "read_image", lambda file: reads.append(file.name) or read(file))
-    images = ImageFiles([folder / f"{n}.png" for n in names], room=2 * 3 * 32 * 32 + 100)
+    images = ImageFiles([folder / f"{n}.png" for n in names], room=Room(2 * 3 * 32 * 32 + 100))
     expected = smooth_images(9, 32)
     for _ in range(2):
         assert all(np.array_equal(a, b) for a, b in zip(images, expected, strict=True))
@@ -70,6 +70,19 @@ def test_images_are_held_once_and_within_bounds(tmp_path, monkeypatch):
     assert [int(x[0, 0, 0]) for x in taken(images, [8, 0, 3])] == [int(expected[i][0, 0, 0]) for i in (8, 0, 3)]
     with pytest.raises(ValueError, match="read-only"):
         images[0][:] = 0
+
+
+def test_all_folders_share_the_room_for_decoded_images(tmp_path):
+    names, room = [f"{i:02d}" for i in range(4)], Room(5 * 3 * 32 * 32)
+    folders = [folder_of(tmp_path / k, names) for k in ("a", "b")]
+    one, other = (ImageFiles([folder / f"{n}.png" for n in names], room=room) for folder in folders)
+    for images in (one, other, one):
+        assert len(list(images)) == 4
+    assert (len(one.kept), len(other.kept), room.left) == (4, 1, 0)
+    one.forget()
+    assert len(list(other)) == 4 and len(other.kept) == 4
+    del other, images
+    assert len(list(one)) == 4 and len(one.kept) == 4, "a folder that is gone takes no room"
 
 
 def test_a_metric_gets_no_copy_of_files(bench, tmp_path, monkeypatch):

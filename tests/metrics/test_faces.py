@@ -163,8 +163,11 @@ def test_verification_is_the_share_above_the_threshold_that_few_strangers_pass()
     np.fill_diagonal(found, (strangers[:60] + strangers[1:61]) / 2)  # one between each two of the nearest strangers
     for far, above in ((0.01, 35), (0.001, 3), (1 / 3540, 1)):
         rates = [np.mean(found.diagonal() > t) for t in strangers if np.mean(strangers > t) <= far]
-        assert verified(found, far) == pytest.approx(max(rates)) and max(rates) == pytest.approx(above / 60)
-    assert verified(found[:20, :20], 0.001) is None and verified(np.eye(40), 0.001) == 1
+        assert max(rates) == pytest.approx(above / 60)
+        for block in (7, 60, 256):  # what memory holds at once changes nothing
+            assert verified(found, np.eye(60), far, block) == pytest.approx(max(rates))
+    assert verified(found[:20, :20], np.eye(20), 0.001) is None and verified(np.eye(40), np.eye(40), 0.001) == 1
+    assert verified(found, np.eye(60), 1.0) == 1 and verified(found, np.eye(60), 0.0) is None, "the ends of the option"
 
 
 # ---------------------------------------------------------------- facexlib's detector and landmarks
