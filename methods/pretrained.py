@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 
 import bench
@@ -30,7 +31,8 @@ class Pretrained(bench.Method):
     RestoreFormer, CodeFormer) get the LR upsampled (bicubic) to 512 px, and their output is shrunk to the run's scale, as their
     authors' programs do. Not for grayscale, inpainting, or other restoration at scale 1. Architectures of
     spandrel_extra_arches load where that is installed; their licences (CodeFormer: S-Lab 1.0, not for commercial use) are the
-    user's to keep. ``builder=net.py:Net`` makes a network that spandrel does not know, and gets the file's state dict.
+    user's to keep. ``range=-1..1`` and ``bgr=true`` say what a network works on, where that is not RGB in [0, 1] (restorers
+    of faces are known). ``builder=net.py:Net`` makes a network that spandrel does not know, and gets the file's state dict.
     """
 
     libraries = ("spandrel",)
@@ -46,8 +48,8 @@ class Pretrained(bench.Method):
         fidelity: float = 0.5  # CodeFormer's w: 0 for quality, 1 for likeness to the input
         builder: str = ""  # FILE.py:NAME of what makes the network, where spandrel does not know it; FILE is run
         arguments: tuple[str, ...] = ()  # of the builder, KEY=VALUE joined by +
-        range: Range = "0..1"  # of the images of a built network, in and out
-        bgr: bool = False  # whether a built network takes and gives BGR
+        range: Range = "0..1"  # of the network's images, in and out
+        bgr: bool = False  # whether it takes and gives BGR
         size: int = 0  # the one side that a built network takes, px; 0: any, and 512 where it keeps the size
 
     @classmethod
@@ -57,11 +59,13 @@ class Pretrained(bench.Method):
         if params.builder:
             scale = _built_scale(params, *_identity(params.weights), *_identity(params.builder.rpartition(":")[0]))
             return FACE_SCALES if scale == 1 or params.size else (scale,)
-        scale = _scale(*_identity(params.weights))
+        scale, _ = _known(*_identity(params.weights))
         return (scale,) if scale > 1 else FACE_SCALES
 
     @classmethod
     def fingerprint(cls, params: Any, scale: int) -> str:
+        if not params.builder:
+            fits(params)
         made = code_of(params.builder) if params.builder else f"spandrel {version('spandrel')}"
         return f"{content_hash(Path(_given(params.weights)))}, {made}"
 
@@ -86,10 +90,20 @@ class Pretrained(bench.Method):
             return tiled(call, lr, self.scale, p.tile, p.overlap)
         if self.found.scale == 1:
             return at_size(self.restore_face, lr, FACE, self.scale)
+        call = spoken(self.found if p.range == "0..1" else self.unclamped, p.range, p.bgr)
         if self.found.tiling.name == "INTERNAL":
-            return self.found(lr)
+            return call(lr)
         multiple = math.lcm(GRID, self.found.size_requirements.multiple_of)
-        return tiled(self.found, lr, self.scale, p.tile, p.overlap, multiple)
+        return tiled(call, lr, self.scale, p.tile, p.overlap, multiple)
+
+    def unclamped(self, x: Tensor) -> Tensor:
+        """The network by itself: the descriptor clamps to [0, 1]. Images are padded as it does, mirrored as far as they reach."""
+        height, width = x.shape[-2:]
+        right, bottom = self.found.size_requirements.get_padding(width, height)
+        mirrored = min(right, width - 1), min(bottom, height - 1)
+        x = F.pad(x, (0, mirrored[0], 0, mirrored[1]), mode="reflect")
+        y: Tensor = self.net(F.pad(x, (0, right - mirrored[0], 0, bottom - mirrored[1]), mode="replicate"))
+        return y[..., : height * self.scale, : width * self.scale]
 
     def restore_face(self, face: Tensor) -> Tensor:
         """(1, 3, 512, 512) -> the same."""
@@ -98,6 +112,19 @@ class Pretrained(bench.Method):
         if self.found.architecture.id == "CodeFormer":  # as its authors' inference has it
             return to_unit(self.net(to_signed(face), weight=self.params.fidelity)[0])
         return self.found(face)
+
+
+def fits(params: Any) -> None:
+    """Raises UsageError for options that mean nothing to the network of a file."""
+    scale, kind = _known(*_identity(_given(params.weights)))
+    idle = {"arguments": params.arguments, "size": params.size}
+    why = "goes with builder="
+    if not any(idle.values()) and scale == 1:
+        idle, why = {"range": params.range != "0..1", "bgr": params.bgr}, f"of a {kind} is known"
+    if not any(idle.values()) and kind != "CodeFormer":
+        idle, why = {"fidelity": params.fidelity != Pretrained.Params.fidelity}, f"is CodeFormer's, not of a {kind}"
+    if named := next((name for name, value in idle.items() if value), ""):
+        raise UsageError(f"pretrained[weights={params.weights}]: {named} {why}; leave {named} out")
 
 
 def model_in(path: Path) -> Any:
@@ -127,8 +154,10 @@ def _identity(weights: str) -> tuple[Path, int]:
 
 
 @lru_cache(maxsize=16)
-def _scale(path: Path, changed: int) -> int:
-    return model_in(path).scale
+def _known(path: Path, changed: int) -> tuple[int, str]:
+    """Scale and architecture of a checkpoint."""
+    found = model_in(path)
+    return found.scale, found.architecture.id
 
 
 @lru_cache(maxsize=16)

@@ -195,3 +195,32 @@ def test_restorers_of_faces_see_512_px_and_other_restorers_are_refused(tmp_path,
 def test_recognise_names_the_architecture(tmp_path):
     assert recognise(rrdb_file(tmp_path / "a.pth", "first", blocks=1)).architecture.id == "ESRGAN"
     assert recognise(swinir_file(tmp_path / "b.pth")).architecture.id == "SwinIR"
+
+
+@pytest.mark.parametrize("make, side, multiple", [(rrdb_file, 8, 1), (swinir_file, 12, 16)])
+def test_range_and_order_of_colours_of_a_recognised_network_are_what_the_options_say(tmp_path, make, side, multiple):
+    """Against the network without spandrel's descriptor, which clamps to [0, 1]; what is no multiple is padded."""
+    path = rrdb_file(tmp_path / "x.pth", "later", blocks=1) if make is rrdb_file else make(tmp_path / "x.pth")
+    net, scale = ModelLoader().load_from_file(path).model.eval(), 4 if make is rrdb_file else 2
+    lr = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(lr, (0, -side % multiple, 0, -side % multiple), mode="reflect")
+    with torch.inference_mode():
+        signed = (net(padded.flip(1) * 2 - 1).flip(1) + 1) / 2
+        found = method(path, range="-1..1", bgr=True).infer(lr)
+        torch.testing.assert_close(found, signed[..., : side * scale, : side * scale], atol=1e-5, rtol=0)
+        swapped = method(path).infer(lr.flip(1)).flip(1)
+        torch.testing.assert_close(method(path, bgr=True).infer(lr), swapped, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "option, words",
+    [
+        ("size=32", "size goes with builder="),
+        ("arguments=a=1", "arguments goes with builder="),
+        ("fidelity=0.9", "is CodeFormer's"),
+    ],
+)
+def test_options_that_mean_nothing_to_a_network_are_refused(run, tmp_path, option, words):
+    path = rrdb_file(tmp_path / "x.pth", "later", blocks=1)
+    code, err, _ = run(f"bicubic,pretrained[weights={path},{option}]")
+    assert code == 2 and words in err and err.count("\n") == 1, err
