@@ -120,7 +120,7 @@ def world(folders, tmp_path, monkeypatch):
         lr = run.artefacts.condition(condition, method)
         assert isinstance(lr, Recipe)
         images = run.artefacts.sr_key(method, condition)
-        score = {**run.cells.of_score(run.plan.measures[0]), "images": images}
+        score = run.cells.of_score(run.plan.measures[0], images)
         return {"training": method.weights, "LR": run.artefacts.lr_key(lr), "restored": images, "scores": score}
 
     yield keys
