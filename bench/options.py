@@ -205,7 +205,9 @@ def _reports(command: Command) -> None:
     report.add_argument("--names", default="", metavar="NAME=SHOWN,…", help="what to call methods and metrics")
     report.add_argument("--decimals", default="", metavar="METRIC=N,…", help="how many decimals")
     report.add_argument(
-        "--fit", choices=("none", "resize", "split"), help="latex: shrink to the width, or split by metrics"
+        "--fit",
+        choices=("none", "resize", "split"),
+        help="latex: shrink wide tables to the width (default), or split by metrics",
     )
     report.add_argument("--columns", type=int, choices=(1, 2), help="latex, figures: columns of the paper to span")
     report.add_argument("--no-interval", action="store_true", help="without ± half the width of the 95 %% interval")

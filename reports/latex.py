@@ -49,7 +49,7 @@ GROUPS = {
     "distribution": ("fid", "kid", "swd", "precision", "recall"),
     "consistency": ("consistency", "consistency-lpips", "consistency-identity", "smoothness"),
 }  # how "split" divides columns; the others are "quality"
-NEEDS = '% needs \\usepackage{booktabs}, \\usepackage{siunitx} (3) and, for fit = "resize", \\usepackage{graphicx}'
+NEEDS = r"% needs \usepackage{booktabs}, \usepackage{siunitx} (3) and, but for fit = none, \usepackage{graphicx}"
 BOLD = "mode=text,reset-text-series=false"  # siunitx prints numbers upright and medium unless told
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
@@ -191,7 +191,7 @@ def floating(
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    if layout.get("fit") == "resize":
+    if layout.get("fit") != "none":  # of a table that is split, too: one column may be too wide
         tabular = [rf"\resizebox{{\ifdim\width>{width}{width}\else\width\fi}}{{!}}{{%", *tabular, "}"]
     label = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower()
     return "\n".join([
@@ -288,6 +288,5 @@ def published_table(one: published.Published, layout: dict[str, Any]) -> str:
         for r in rows
     ]
     heading = " & ".join(["Method", *(rf"\multicolumn{{1}}{{c}}{{{escape(c.title)}}}" for c in columns)]) + r" \\"
-    whole = {**layout, "fit": "resize"} if layout.get("fit") == "split" else layout  # it stays as the paper prints it
     return floating(f"published_{one.id}", f"{one.about} Not measured here.",
-                    "l" * (1 + len(columns)), heading, body, [], "", whole)  # fmt: skip
+                    "l" * (1 + len(columns)), heading, body, [], "", layout)  # fmt: skip

@@ -6,7 +6,7 @@ A layout is a dictionary, from the flags of `bench report` or a TOML file:
     metrics = ["psnr", "lpips"]                 # these columns
     conditions = ["bicubic", "real"]            # these tables
     tables = ["results", "ranks"]               # of these kinds
-    fit = "none"                                # or "resize" (to the width), "split" (by groups of metrics)
+    fit = "resize"                              # what is wider than the float; or "split" (by groups of metrics), "none"
     columns = 1                                 # of the paper that a float spans: 1 or 2
     interval = true                             # print half the width of the 95 % interval
     published = "bulat2018"                     # tables of papers to print as well

@@ -142,11 +142,12 @@ def test_everything_compiles(run, tmp_path):
     odd = [
         row('"\u03c3_√∞%" [x=1,y={2}] \\n <b> ^~ é', "bicubic", "psnr", 21.0, ci_low=None),
         row("NaN", "bicubic", "psnr", float("inf")),
+        row("a name as long as a whole line of the column in which it stands", "bicubic", "psnr", 20.0),
     ]
     pd.concat([frame, pd.DataFrame(odd)]).to_csv(run / "results.csv", index=False)
-    for fit, columns in (("resize", 1), ("split", 1), ("split", 2)):
-        out = tmp_path / f"{fit}{columns}"
-        files = latex.latex([run], out, {"fit": fit, "columns": columns, "published": "zeng2022"})
+    for fit, columns in (({}, 1), ({"fit": "split"}, 1), ({"fit": "split"}, 2)):  # whatever the layout, but for none
+        out = tmp_path / f"{len(fit)}{columns}"
+        files = latex.latex([run], out, {**fit, "columns": columns, "published": "zeng2022"})
         names = [f.name for f in files if f.suffix == ".tex"]
         inputs = r"\clearpage ".join(rf"\input{{{name}}}" for name in names)
         end = r"\bibliographystyle{plain}\bibliography{references}"
