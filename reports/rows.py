@@ -21,7 +21,7 @@ COMPETITOR = ("run", "faces", "method", "variant", "degradation")  # the columns
 RECORD: dict[str, Any] = {
     "command": "", "preset": "", "budget": None, "seed": None, "device": "", "precision": "", "versions": {},
     "git": None, "started": "", "seconds": None, "data": {}, "methods": [], "degradations": [], "conditions": [],
-    "failed": [], "pending": [], "notes": [],
+    "failed": [], "pending": [], "notes": [], "weightless": [],
 }  # fmt: skip
 MODEL: dict[str, Any] = {"label": "", "degradation": "", "parameters": None, "key": "", "params": {}, "training": None}
 
@@ -83,7 +83,8 @@ def load(runs: list[Path], keep: Callable[[str], bool]) -> Loaded:
     for table, (codes, known), label, record in zip(tables, numbered, labels, records, strict=True):
         whole = (table["image"].fillna("") == "").to_numpy()
         run, faces, scale = (np.array([one[i] for one in label], dtype=object)[codes[whole]] for i in range(3))
-        sets.append(table[whole].assign(run=run, faces=faces, scale=scale))
+        weightless = table["metric"][whole].isin(record["weightless"])
+        sets.append(table[whole].assign(run=run, faces=faces, scale=scale, weightless=weightless))
         for (method, variant, degradation, condition, _), (own, on, _) in zip(known, label, strict=True):
             keys[record["run"], condition, method, variant, degradation] = (own, on, method, variant, degradation)
     rows: list[Any] = pd.concat(sets).to_dict("records")

@@ -120,12 +120,14 @@ def _table(
         columns.setdefault(row["metric"], Column(row["metric"], row["direction"], kind))
         found.setdefault(competitor(row), {})[row["metric"]] = one = replace(cell(row), **guard_of(row, unfit or {}))
         one.dagger = one.dagger and (kind == "results" or not part)
-    absent = {m: reasons[0] for m in columns if (reasons := unavailable([cells.get(m) for cells in found.values()]))}
+    absent = {m: why[0] for m in columns if (why := unavailable([cells.get(m) for cells in found.values()]))}
     if len(absent) == len(columns):
         absent = {}
     columns = {m: c for m, c in columns.items() if m not in absent}
     table = Table(condition, title=title, kind=kind, columns=[])
-    table.absent = {Column(metric, "", kind).title: reason for metric, reason in absent.items()}
+    titles = {metric: Column(metric, "", kind).title for metric in absent}
+    table.absent = {titles[metric]: one.reason for metric, one in absent.items()}
+    table.weightless = frozenset(titles[metric] for metric, one in absent.items() if one.weightless)
     for key, cells in found.items():
         run, _, method, variant, degradation = key
         # A method's label says its options already, where it was written with them.
@@ -179,15 +181,16 @@ def remarks(table: Table) -> list[str]:
     return said
 
 
-def unavailable(cells: list[Cell | None]) -> list[str]:
-    """Why the values of a column are unavailable; nothing where one is not."""
+def unavailable(cells: list[Cell | None]) -> list[Cell]:
+    """The values of a column, where all are unavailable; nothing where one is not."""
     known = [c for c in cells if c is not None]
-    return [c.reason for c in known] if all(c.status == "unavailable" for c in known) else []
+    return known if all(c.status == "unavailable" for c in known) else []
 
 
 def cell(row: dict[str, Any]) -> Cell:
     if row["status"] != "ok":
-        return Cell("—", status=row["status"], reason=" ".join(str(row["reason"]).split()) or "no reason was given")
+        reason = " ".join(str(row["reason"]).split()) or "no reason was given"
+        return Cell("—", status=row["status"], reason=reason, weightless=bool(row.get("weightless")))
     value, (name, _, part) = float("nan" if row["value"] in ("", None) else row["value"]), split(row["metric"])
     if math.isnan(value):
         return Cell("—", status="failed", reason="the value is not a number")

@@ -97,6 +97,7 @@ class Cell:
     below: str = ""  # where its metric's ``guard`` keeps it from being best: the values that say so
     why: str = ""  # and what they mean
     dagger: bool = False  # whether tables mark that
+    weightless: bool = False  # unavailable, since a pretrained file is not here
 
     @property
     def sound(self) -> bool:
@@ -133,6 +134,7 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     title: str = ""
     absent: dict[str, str] = field(default_factory=dict)  # titles of columns without any value, left out, and why
+    weightless: frozenset[str] = frozenset()  # those of them that lack a pretrained file
     notes: list[str] = field(default_factory=list)  # footnotes a, b, ...: why values are missing
     remark: str = ""  # what a reader must know before comparing rows
     kind: str = "results"  # results, degradations, consistency, smoothness, ranks, agreement, cost
@@ -150,7 +152,7 @@ class Table:
         """The columns without any value, in a sentence a reason; ``briefly``: one for all pretrained files that lack."""
         groups: dict[str, list[str]] = {}
         for title, reason in self.absent.items():
-            brief = briefly and "get it with: " in reason
+            brief = briefly and title in self.weightless
             groups.setdefault("a pretrained file is not here" if brief else reason, []).append(title)
         return " ".join(f"Not shown: {', '.join(titles)} ({reason})." for reason, titles in groups.items())
 

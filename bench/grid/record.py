@@ -119,6 +119,7 @@ def record(facts: Facts, key: str) -> dict[str, Any]:
         "failed": facts.failures,
         "pending": facts.pending,
         "unavailable": facts.unavailable,
+        "weightless": sorted(facts.unavailable),
         "entries": facts.entries,
         "pictures": facts.pictures,
         "notes": [*plugins.catalogue().problems, *training_notes(facts), *facts.notes],

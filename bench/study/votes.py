@@ -44,7 +44,7 @@ def read_votes(files: list[Path], key: dict[str, Any]) -> Votes:
             person, given = _answers(file, key)
         except UsageError as error:
             found.said.append(f"{error}; left out")
-            found.bad += "attention" not in str(error)
+            found.bad += not isinstance(error, Careless)
             continue
         if person in answers:
             first, known = answers[person]
@@ -67,6 +67,10 @@ def read_votes(files: list[Path], key: dict[str, Any]) -> Votes:
         raise UsageError(f"no vote file can be used: {'; '.join(found.said)}")
     found.ranks = np.stack(ranks)
     return found
+
+
+class Careless(UsageError):
+    """Whoever voted failed attention checks: votes that are left out on purpose, in a file without fault."""
 
 
 def _answers(file: Path, key: dict[str, Any]) -> tuple[str, dict[str, list[str]]]:
@@ -100,7 +104,7 @@ def _answers(file: Path, key: dict[str, Any]) -> tuple[str, dict[str, list[str]]
         else:
             given[image] = ranking
     if failed:
-        raise UsageError(f"{file}: {failed} of {len(key['checks'])} attention checks failed")
+        raise Careless(f"{file}: {failed} of {len(key['checks'])} attention checks failed")
     if not given:
         raise UsageError(f"{file}: no face ranked")
     return str(votes["person"]), given

@@ -114,6 +114,7 @@ def test_missing_weights_are_unavailable_and_count_only_where_asked_for(run, tmp
     code, _, err = run("bicubic", "--metrics", "psnr,lpips")
     rows = table(tmp_path / "out")
     assert code == 1 and (rows[rows.metric == "lpips"].status == "unavailable").all()
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["weightless"] == ["lpips"]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def make_run(tmp_path):
             values = {"command": "bench run --methods all", "preset": "quick", "budget": "3 s", "seed": seed, "device": "CPU",
                       "precision": "fp32", "versions": {"torch": "2"}, "started": "2026-01-02T03:04:05+00:00", "seconds": 99.0,
                       "data": {"name": "faces", "hr": face}, "methods": models, "conditions": ["jpeg[quality=30]", "real"],
-                      "failed": [{"cell": "train broken", "reason": FAILED}]}  # fmt: skip
+                      "failed": [{"cell": "train broken", "reason": FAILED}], "weightless": ["lpips"]}  # fmt: skip
             (folder / "run.json").write_text(json.dumps(values | changes))
         for index in range(8):
             for place in ("lr/jpeg[quality=30]", "lr/real"):
@@ -107,6 +107,8 @@ def test_a_table_has_a_row_a_method_and_says_why_values_are_missing(make_run):
     assert [c.title for c in table.columns] == ["PSNR ↑", "SWD ↓"] and table.absent == {"LPIPS": UNAVAILABLE}
     assert table.left_out() == f"Not shown: LPIPS ({UNAVAILABLE})."
     assert table.left_out(briefly=True) == "Not shown: LPIPS (a pretrained file is not here)."
+    (old,) = read([make_run("old", weightless=[])])[:1]
+    assert tables.build(old)[0].left_out(briefly=True) == table.left_out(), "whatever the reason says"
     assert [(r.label, r.degradation) for r in table.rows] == [
         ("bicubic", ""),
         ("edge_net (width=8)", "high-to-low"),

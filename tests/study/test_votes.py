@@ -150,3 +150,7 @@ def test_bad_and_partial_votes_are_named_in_a_line_each_and_the_others_count(run
     (report,) = html.render([run], run / "report.html")
     said = report.read_text().partition('id="people"')[2].partition("<h2")[0]
     assert "2 people, 5 faces, 7 rankings" in said and "<th>edge_net</th><td>1.00</td>" in said
+    assert main(["study", "score", str(good), str(asleep), "--run", str(run)]) == 0, "no fault of a file"
+    (study / "attention").mkdir()
+    named = broken.rename(study / "attention" / "x.json")
+    assert main(["study", "score", str(good), str(named), "--run", str(run)]) == 1
