@@ -19,6 +19,16 @@ THREADS = max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))  # 
 torch.set_num_threads(THREADS)
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # of the commands that tests start
 ROOT = Path(__file__).parent.parent
+LONG = (
+    "cluster/test_isolated.py", "cluster/test_local.py", "grid/test_run.py", "testing/test_conforms.py", "grid/test_damage.py",
+    "house/test_docs.py", "house/test_install.py", "reports/test_plots.py", "house/test_examples.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long begin first, so that no process waits for one at the end."""
+    places = {ROOT / "tests" / name: index for index, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
