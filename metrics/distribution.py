@@ -71,8 +71,13 @@ class OfSets(bench.Metric):
         return f"[to {len(reference) or ''} {reference.name}]".replace("  ", " ")
 
     def floor(self, outputs: bench.Outputs, measure: Callable[[Sequence[np.ndarray]], float]) -> dict[str, Any]:
-        """What as many real faces reach that the reference lacks, evenly spread over those held out; none: nothing."""
-        real = getattr(outputs, self.held_out)
+        """What as many real faces reach that the reference lacks, evenly spread over those held out; none: nothing.
+
+        A reference that the user names may have some of those: they would reach 0.
+        """
+        real, theirs = getattr(outputs, self.held_out), getattr(outputs, self.reference)
+        if real is not None and isinstance(theirs, bench.Reference):
+            real = picked(real, outputs.keep((self.held_out, "lacking"), lambda: theirs.lacks(real)))
         if real is None or len(real) < 2:
             return {}
         count = min(len(real), len(outputs.sr), KEPT)

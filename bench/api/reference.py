@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +53,14 @@ class Reference:
             return self.known
         return fingerprint(self.names or [f"{i:08d}" for i in range(len(self.images))], self.images)
 
+    def lacks(self, images: Sequence[np.ndarray]) -> list[int]:
+        """Which of these it has not got, pixel for pixel."""
+        return [i for i, image in enumerate(images) if content_of(image) not in self._contents]
+
+    @cached_property
+    def _contents(self) -> frozenset[bytes]:
+        return frozenset(map(content_of, self))
+
     @property
     def extent(self) -> str:
         """``64x64``, or the range of sizes; empty where a file of statistics does not say."""
@@ -61,6 +70,11 @@ class Reference:
         count = f"{len(self)} " if len(self) else ""
         of = f" of {self.extent}" if self.extent else ""
         return f"{count}{self.name}{of} ({self.fingerprint})"
+
+
+def content_of(image: np.ndarray) -> bytes:
+    """A hash of a picture's size and pixels."""
+    return hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
 
 
 def read_reference(source: str) -> Reference:

@@ -40,7 +40,7 @@ def evaluate(
     """
     lacking = [n for n in metric.needs if getattr(outputs, n) is None]
     if lacking:
-        raise Unavailable(f"needs {', '.join(WORDS.get(n, n) for n in lacking)}")
+        raise Unavailable(f"needs {', '.join(dict.fromkeys(WORDS.get(n, n) for n in lacking))}")
     with torch.inference_mode():
         split = splits(metric, outputs)
         given = outputs if split else own(outputs)  # of a large set each chunk is a copy

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bench.metrics.patches import Swd
 from smooth import smooth_images
 
+from bench.api.metric import Outputs
 from bench.api.reference import read_reference
 from bench.core.image import write_image
 from bench.errors import UsageError
@@ -59,6 +61,19 @@ def test_a_folder_a_list_and_a_packed_set_are_the_same_reference(tmp_path):
     assert str(read_reference(str(tmp_path / "faces"))) == f"5 faces of faces/train of 24x24 ({same.pop()})"
     write_image(tmp_path / "faces" / "train" / "004.png", 255 - images[4])
     assert read_reference(str(tmp_path / "faces")).fingerprint != found.fingerprint
+
+
+def test_the_floor_is_of_faces_that_the_reference_lacks(tmp_path):
+    """`score --hr X --reference X`: the same faces reach 0 against themselves, which no other real faces do."""
+    images = list(folder_of(tmp_path / "faces", 9, size=32))
+    reference = read_reference(str(tmp_path / "faces"))
+    other = list(smooth_images(4, 32, 5))
+    given = {"sr": [255 - i for i in images], "names": [str(i) for i in range(9)], "reference_hr": reference}
+    for held_out, n in ((images, 0), ([*images, *other], 4), ([*images, *other[:1]], 0), (other, 4)):
+        score = Swd().score(Outputs(**given, held_out_hr=held_out))
+        assert score.counts.get("floor", 0) == n and ("floor" in score.extra) == (n > 0)
+        if n:
+            assert score.extra["floor"] == Swd().score(Outputs(**given, held_out_hr=other)).extra["floor"] > 1
 
 
 @pytest.mark.parametrize(("name", "content", "said"), [
