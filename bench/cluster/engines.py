@@ -70,6 +70,8 @@ class Address(Cluster):
 def cluster_of(text: str) -> Cluster:
     """From ``slurm[partition=gpu,jobs=16]`` or an address. Raises UsageError for unknown names and options."""
     if "://" in text:
+        if not re.fullmatch(r"(tcp|tls|ucx|wss?)://[^/\s]+:\d+", text):
+            raise UsageError(f"--cluster {text}: write an address as tcp://HOST:PORT")
         return Address(text)
     spec = parse(text)
     cls = plugins.load("clusters", spec.name)
@@ -79,7 +81,26 @@ def cluster_of(text: str) -> Cluster:
             raise UsageError(f"--cluster {spec.name}: no option {name!r}{nearest(name, own | further)}")
     options = dict(spec.options)
     params = override(cls.Params(), {k: v for k, v in options.items() if k in own}, f"--cluster {spec.name}")
+    possible(spec.name, vars(params))
     return cls(params, {k: value(k, v) for k, v in options.items() if k not in own})
+
+
+FORMS = {
+    "memory": (r"\d+(\.\d+)? ?([kKMGTP]i?)?B?", "a size, as in 8GB"),
+    "disk": (r"\d+(\.\d+)? ?([kKMGTP]i?)?B?", "a size, as in 4GB"),
+    "walltime": (r"\d+(\.\d+)? ?[smh]?|(\d+-)?\d+(:\d\d){0,2}", "a length of time, as in 90m, 24h or 1-00:00:00"),
+}
+
+
+def possible(name: str, given: dict[str, Any]) -> None:
+    """Raises UsageError for what no queue can give: it would be waited for without end."""
+    for option, found in given.items():
+        low = 1 if option in ("jobs", "cpus") else 0
+        if isinstance(found, int) and found < low:
+            raise UsageError(f"--cluster {name}: {option}={found} is not a whole number from {low} on")
+        form, wanted = FORMS.get(option, ("", ""))
+        if form and (not re.fullmatch(form, str(found)) or not re.search("[1-9]", str(found))):
+            raise UsageError(f"--cluster {name}: {option}={found} is not {wanted}")
 
 
 def value(name: str, text: str) -> Any:

@@ -47,6 +47,9 @@ class Settings:
     quiet: bool = False
 
 
+MOST_SEEDS = 10_000  # of one run
+
+
 def seeds(text: str) -> tuple[int, ...]:
     """``0``, ``0,1,2`` or ``0..4``, which is 0,1,2,3,4."""
     found: list[int] = []
@@ -54,6 +57,8 @@ def seeds(text: str) -> tuple[int, ...]:
         match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", part.strip())
         if not match or (match[2] and int(match[2]) < int(match[1])):
             raise UsageError(f"--seeds {text}: write whole numbers from 0 on, as in 0,1,2 or 0..4")
+        if int(match[2] or match[1]) - int(match[1]) >= MOST_SEEDS:
+            raise UsageError(f"--seeds {text}: more than {MOST_SEEDS} seeds")
         found += range(int(match[1]), int(match[2] or match[1]) + 1)
     return tuple(dict.fromkeys(found))
 

@@ -117,3 +117,9 @@ def test_no_place_in_a_record_leads_out_of_the_run(bench, tmp_path):
     assert bench("report", run)[0] == 0
     shown = base64.b64encode((secret / "noise" / "a.png").read_bytes()).decode()
     assert shown not in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize("text", ["0..1000000000", "2..0", "-1", "1e3", "", "a"])
+def test_seeds_that_cannot_be_are_refused_at_once(bench, text):
+    code, _, err = bench("run", "--methods", "bicubic", f"--seeds={text}")
+    assert code == 2 and err.startswith("bench: --seeds") and err.count("\n") == 1
