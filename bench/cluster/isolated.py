@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -80,6 +81,10 @@ def stored(run: Run, task: Task) -> bool:
         return run.stored(task)
     except Exception:
         return False
+
+
+class Told(BaseException):
+    """A guest is told to end: what it has begun is put away on the way out."""
 
 
 class Progressed(str):
@@ -208,16 +213,34 @@ class Guest:
         return False
 
     def end(self) -> None:
+        """It may put away what it has begun; then nothing of it stays, programs that it started neither."""
         if self.process is not None:
+            started = descendants(self.process.pid)
+            self.process.terminate()
+            self.process.join(WORD)
             self.process.kill()
             self.process.join()
             self.process = None
+            for number in started:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(number, signal.SIGKILL)
 
     def close(self) -> None:
         with suppress(OSError, AttributeError):
             self.pipe.send(None)
             self.process.join(1)
         self.end()
+
+
+def descendants(number: int) -> list[int]:
+    """The processes that a process has started, and theirs, where the system shows them as files."""
+    children: dict[int, list[int]] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            fields = file.read_text(errors="replace").rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(file.parent.name))
+    found = children.get(number, [])
+    return found + [each for child in found for each in descendants(child)]
 
 
 def known_of(run: Run) -> Done:
@@ -237,6 +260,7 @@ def serve(pipe: Connection, order: Order, threads: int, host: tuple[int, bool]) 
         importlib.import_module("bench.training.loop")  # takes seconds
     pipe.send(Done())  # ready: the time limit is of the task's work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run's process passes signals on
+    signal.signal(signal.SIGTERM, leave)
     while True:
         try:
             wanted = pipe.recv()
@@ -247,10 +271,17 @@ def serve(pipe: Connection, order: Order, threads: int, host: tuple[int, bool]) 
         task, known = wanted
         try:
             pipe.send(do(order, task, known))
+        except Told:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
         except BenchError as error:
             pipe.send(error)
         except BaseException as error:  # not even what is no Exception ends the guest
             pipe.send(CellFailed(outcome(error, task.cell)[1]))
+
+
+def leave(*_: Any) -> None:
+    raise Told
 
 
 def do(order: Order, task: Task, known: Done) -> Done:

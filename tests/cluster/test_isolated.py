@@ -15,6 +15,7 @@ from typing import NamedTuple
 import forked
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from smooth import smooth_images
 
@@ -24,7 +25,7 @@ from bench.core.image import write_image
 ROOT = Path(__file__).parents[2]
 
 PLUGIN = """
-import ctypes, os, signal, sys, time
+import ctypes, os, signal, subprocess, sys, time
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,7 @@ INFER = {
     "exits-with-words": ("sys.exit('I give up')", "SystemExit: I give up"),
     "ends-its-process": ("os._exit(0)", "it ended its process (exit code 0)"),
     "segfaults": ("ctypes.string_at(0)", "its process was killed by SIGSEGV"),
-    "hangs": ("time.sleep(600)", "did not end within 9 s (--time-limit)"),
+    "hangs": ("subprocess.Popen(['sleep', '6543'])\n        time.sleep(600)", "did not end within 9 s (--time-limit)"),
     "wrong-shape": ("return lr", "returned (4, 3, 8, 8) for (4, 3, 8, 8), expected (4, 3, 32, 32)"),
     "grey": ("return up(lr)[:, :1]", "expected (4, 3, 32, 32)"),
     "one-face": ("return up(lr)[:1]", "expected (4, 3, 32, 32)"),
@@ -189,6 +190,13 @@ def said_once(done: Ended, record: dict, cell: str, words: tuple[str, ...]) -> N
     assert len(lines) == 1 and all(w in lines[0] for w in words) and len(lines[0]) < 1000, (cell, done.err)
     assert done.code == 1 and "Traceback" not in done.err
     assert [f for f in record["failed"] if cell in f["cell"] and all(w in f["reason"] for w in words)]
+
+
+def test_what_a_method_that_hangs_has_started_ends_with_it(ran):
+    left = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "6543"]]
+    for process in left:
+        process.kill()
+    assert not left
 
 
 @pytest.mark.parametrize("name", [*INFER, *TRAINS])
