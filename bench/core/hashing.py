@@ -49,22 +49,24 @@ def tree_hash(folder: Path) -> str:
 def values(params: Any) -> dict[str, Any]:
     """The fields of a dataclass as plain values; of a file that one names (``Path``, ``bench.File``) its content.
 
-    A text that is the path of a file stands for its content too.
+    A text that is the path of a file stands for its content too, and that of a folder where it has a slash or its option is
+    called so (``dir``, ``folder``, ``path``).
     """
-    return {f.name: _value(getattr(params, f.name)) for f in dataclasses.fields(params)}
+    return {f.name: _value(getattr(params, f.name), f.name) for f in dataclasses.fields(params)}
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, name: str = "") -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return values(value)
     if isinstance(value, tuple | list):
-        return [_value(v) for v in value]
-    if isinstance(value, Path) or (isinstance(value, str) and value and ("." in value or "/" in value)):
+        return [_value(v, name) for v in value]
+    if isinstance(value, Path) or (isinstance(value, str) and value):
         path = Path(value)
         try:
             if path.is_file():
                 return f"{path.suffix} {content_hash(path)[:16]}"
-            if path.is_dir() and path != Path(".") and (isinstance(value, Path) or "/" in value):
+            called = isinstance(value, Path) or "/" in value or any(word in name for word in ("dir", "folder", "path"))
+            if called and path.is_dir() and path != Path("."):
                 return tree_hash(path)
         except OSError:
             pass
