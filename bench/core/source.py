@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.core import handed, imports
-from bench.core.hashing import key_of
+from bench.core.hashing import content_hash, key_of
 from bench.core.modules import Module, imported_names, is_text, located, parsed, targets
 
 SHOWN = frozenset(  # class attributes that no number depends on: words, or values that enter a key by themselves
@@ -183,6 +183,7 @@ class _Walk:
                 self.name(file, part.id, "")
             elif isinstance(part, ast.Constant) and isinstance(part.value, str):
                 self.found.attributes.add(part.value)
+                self.beside(file, part.value)
             elif isinstance(part, ast.Call):
                 given = [*part.args, *(k.value for k in part.keywords)]
                 called = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
@@ -194,6 +195,11 @@ class _Walk:
             elif isinstance(part, ast.Import | ast.ImportFrom):  # inside a function
                 for place, name in imported_names(part, file, self.located).values():
                     self.follow(place, name) if name else self.everything(place)
+
+    def beside(self, file: Path, text: str) -> None:
+        """A file beside the code that a text names: run or read by its path."""
+        if 0 < len(text) < 200 and text.isprintable() and BENCH not in file.parents and (file.parent / text).is_file():
+            self.found.parts.setdefault(text, set()).add(content_hash(file.parent / text)[:16])
 
     def name(self, file: Path, name: str, attribute: str) -> None:
         """A name that is used, with the attribute that is read of it."""

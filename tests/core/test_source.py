@@ -31,6 +31,14 @@ WAYS = {
                                     {"nets.py": NET}),
     "by a computed name": ("import importlib\nNet = importlib.import_module('.' + 'ne' + 'ts', __package__).Net",
                            {"nets.py": NET}),
+    "by its path": ("import importlib.util as u\nfrom pathlib import Path\n"
+                    "spec = u.spec_from_file_location('other', Path(__file__).parent / 'nets.py')\n"
+                    "made = u.module_from_spec(spec)\nspec.loader.exec_module(made)\nNet = made.Net", {"nets.py": NET}),
+    "by runpy": ("import runpy\nfrom pathlib import Path\n"
+                 "Net = runpy.run_path(str(Path(__file__).with_name('nets.py')))['Net']", {"nets.py": NET}),
+    "by exec": ("from pathlib import Path\nexec((Path(__file__).parent / 'nets.py').read_text())", {"nets.py": NET}),
+    "from a file of data": ("from pathlib import Path\ndef Net():\n    return Path(__file__).with_name('nets.txt').read_text()",
+                            {"nets.txt": NET}),
     "patched at import": ("import patch\nfrom nets import Net", {"nets.py": NET, "patch.py": "import nets\nnets.Net.size = 3\n"}),
 }  # fmt: skip
 PLUGIN = """
