@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -78,18 +79,82 @@ def packages(folder: Path, options: argparse.Namespace) -> None:
             "memory": (lambda g=held, m=metric: m.score(g).value, lambda p=tensors, o=other: o(p)),
         }
         for where, (mine, its) in sides.items():
-            values, times = [mine(), 0.0], ([], [])  # warm: what is imported and allocated once
-            for _ in range(options.rounds):
-                for side, work in enumerate((mine, its)):
-                    begin = time.perf_counter(), time.process_time()
-                    values[side] = work()
-                    times[side].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
-            wall, cpu = ([median(t[k] for t in side) for side in times] for k in (0, 1))
-            print(
-                f"packages, {name} from {where}: bench {wall[0]:.2f} s, pyiqa {wall[1]:.2f} s: {wall[1] / wall[0]:.1f}x; "
-                f"CPU {cpu[0]:.2f} and {cpu[1]:.2f} s, {cpu[1] / cpu[0]:.1f}x; values {values[0]:.6g} and {values[1]:.6g}",
-                flush=True,
-            )
+            compared(f"packages, {name} from {where}", mine, its, options.rounds)
+
+
+def networks(options: argparse.Namespace) -> None:
+    """What runs on weights, with random ones in both: Metric.score of faces of 128 px in memory against pyiqa one by one."""
+    hr = [np.roll(i, 1, 2) for i in portrait.faces(options.networks, 1, size=128)[0]]
+    sr = [((i.astype(int) + np.roll(i, 1, 2)) // 2).astype(np.uint8) for i in hr]
+    singles = [[torch.from_numpy(i)[None].float() / 255 for i in pair] for pair in zip(sr, hr, strict=True)]
+    for name, (key, own, peer) in random_networks().items():
+        metric = plugins.load("metrics", name)()
+        made = Outputs(sr=sr, names=[str(i) for i in range(len(sr))], hr=hr, cache={key(metric): own})
+
+        def ours(metric=metric, made=made) -> float:
+            return float(metric.score(made).value)
+
+        def theirs(peer=peer, pairs="hr" in metric.needs) -> float:
+            return float(np.mean([peer(*(one if pairs else one[:1])).item() for one in singles]))
+
+        with torch.inference_mode():
+            compared(f"networks, {name}", ours, theirs, options.rounds)
+
+
+def random_networks() -> dict[str, tuple[Any, Any, Any]]:
+    """By metric: the key under which it keeps what it loads, that with random weights, and pyiqa's measure on the same ones."""
+    import lpips
+    import torchvision
+    from pyiqa.archs import brisque_arch, dists_arch, lpips_arch, musiq_arch, niqe_arch, topiq_arch
+    from pyiqa.utils.color_util import to_y_channel
+
+    torch.manual_seed(0)
+    plain = {name: getattr(torchvision.models, name)(weights=None) for name in ("alexnet", "vgg16")}
+    with patch.object(lpips_arch.models, "alexnet", lambda **_: plain["alexnet"]):
+        alex = lpips_arch.LPIPS(pretrained=False, net="alex").eval()
+    for head in alex.lins:
+        head.model[-1].weight.data.abs_()
+    package = lpips.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False).eval()
+    package.load_state_dict(alex.state_dict(), strict=False)
+    with patch.object(dists_arch.models, "vgg16", lambda **_: plain["vgg16"]):
+        dists = dists_arch.DISTS(pretrained=False).eval()
+    root = torch.randn(36, 36, dtype=torch.float64)
+    natural = (torch.randn(36, dtype=torch.float64), root @ root.T / 36)
+    vectors = (torch.randn(774, dtype=torch.float64), torch.randn(774, 36, dtype=torch.float64))
+    musiq = musiq_arch.MUSIQ(num_class=1, pretrained=False).eval()
+    options = {"use_ref": False, "num_class": 1, "pretrained": False, "test_img_size": 512}
+    topiq = topiq_arch.CFANet("resnet50", backbone_pretrain=False, **options).eval()
+
+    def niqe(image: torch.Tensor) -> torch.Tensor:
+        return niqe_arch.niqe(to_y_channel(image, 255, "ycbcr").double(), natural[0][None], natural[1][None])
+
+    def brisque(image: torch.Tensor) -> torch.Tensor:
+        return brisque_arch.brisque(image, sv_coef=vectors[0], sv=vectors[1])
+
+    return {
+        "lpips": (lambda m: ("lpips", m.params.net), package, alex),
+        "dists": (lambda m: "dists", dists, dists),
+        "niqe": (lambda m: "niqe", natural, niqe),
+        "brisque": (lambda m: "brisque", vectors, brisque),
+        "musiq": (lambda m: (type(m), m.params), musiq, musiq),
+        "topiq-face": (lambda m: (type(m), m.params), topiq, topiq),
+    }
+
+
+def compared(name: str, mine: Any, its: Any, rounds: int) -> None:
+    """Both sides in turn: their times, wall and processor's, and their values."""
+    values, times = [mine(), 0.0], ([], [])  # warm: what is imported and allocated once
+    for _ in range(rounds):
+        for side, work in enumerate((mine, its)):
+            begin = time.perf_counter(), time.process_time()
+            values[side] = work()
+            times[side].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
+    wall, cpu = ([median(t[k] for t in side) for side in times] for k in (0, 1))
+    print(
+        f"{name}: bench {wall[0]:.2f} s, pyiqa {wall[1]:.2f} s: {wall[1] / wall[0]:.1f}x; "
+        f"CPU {cpu[0]:.2f} and {cpu[1]:.2f} s, {cpu[1] / cpu[0]:.1f}x; values {values[0]:.6g} and {values[1]:.6g}",
+        flush=True,
+    )
 
 
 # A process begins with the peak of the one that it is forked from: one in between, which is small, starts the command.

@@ -3,6 +3,7 @@
     python benchmarks/metrics.py [--threads 2] [--images 96] [--rounds 3] [--faces 1000] [--compile] [PART ...]
 
 packages  psnr, ssim, ms-ssim, nlpd and piqe of the same files by the harness's metrics and by pyiqa's.
+networks  lpips, dists, niqe, brisque, musiq and topiq-face of few faces in memory by both, with the same random weights.
 commands  `bench score` against pyiqa's commands, start-up and all, and their memory.
 features  images/s of FID's features from PNG files: the package's loader and network, and the harness's, on the same files;
           and the harness's network alone, on images in memory that are 299 px already: the bound.
@@ -218,9 +219,12 @@ def scoring(folder: Path, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("parts", nargs="*", default=["packages", "commands", "features", "distance", "scoring"])
+    parser.add_argument(
+        "parts", nargs="*", default=["packages", "networks", "commands", "features", "distance", "scoring"]
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--networks", type=int, default=24, help="faces of the part of this name")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--faces", type=int, default=1000)
     parser.add_argument("--compile", action="store_true", help="torch.compile of the network, as a third side")
@@ -235,6 +239,8 @@ def main() -> None:
             if name in options.parts:
                 (Path(folder) / name).mkdir()
                 part(Path(folder) / name, options)
+        if "networks" in options.parts:
+            measures.networks(options)
         if "features" in options.parts:
             features(Path(folder), options)
         if "distance" in options.parts:
