@@ -249,6 +249,15 @@ def test_the_variables_of_a_surrounding_job_do_not_disturb(run, inside_a_job):
     assert "srun" not in err, "a warning at every training"
 
 
+@pytest.mark.parametrize("name", ["RANK", "SLURM_PROCID"])
+def test_a_jobs_variable_without_a_number_does_not_end_a_training(name):
+    made = "import bench.training.loop; from lightning_fabric import Fabric; Fabric(accelerator='cpu', devices=1)"
+    done = subprocess.run(
+        [sys.executable, "-c", made], env={**os.environ, name: ""}, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_two_processes_train_as_one(inside_a_job, folders, plugin, tmp_path, monkeypatch):
     if not torch.distributed.is_available():
         pytest.skip("this torch has no torch.distributed")
