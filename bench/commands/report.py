@@ -17,7 +17,7 @@ from bench.core.hashing import content_hash, key_of
 from bench.core.results import read_table
 from bench.core.trail import step
 from bench.errors import BenchError, CellFailed, PluginFailed, UsageError
-from bench.grid.reports import rendered
+from bench.grid.reports import default_place, rendered
 from bench.grid.status import read
 
 LISTS = ("methods", "metrics", "conditions", "tables")
@@ -27,7 +27,6 @@ def command(runs: list[str], format: str, out: str | None, layout: str | None = 
     """Render the runs, together, in one format; the files' paths are printed. Flags override the layout's file."""
     folders = readable_runs(runs)
     render = plugins.load("reports", format)
-    default = folders[0] / {"latex": "tables", "figures": "paper"}.get(format, f"report.{format}")
     wanted = arrangement(layout, flags)
     takes = len(inspect.signature(render).parameters) > 2
     if wanted and not takes:
@@ -36,7 +35,7 @@ def command(runs: list[str], format: str, out: str | None, layout: str | None = 
     ours = plugins.entry("reports", format).source in plugins.BUILT_IN
     try:
         with step(f"report {format!r}"), as_written(runs) if ours else nullcontext():
-            written = rendered(render, folders, Path(out) if out else default)
+            written = rendered(render, folders, Path(out) if out else default_place(folders[0], format))
     except PluginFailed as error:  # it ended an earlier process
         raise CellFailed(str(error)) from None
     except BenchError:

@@ -14,8 +14,9 @@ from bench.core.results import write_table
 from bench.grid.artefacts import Artefacts
 from bench.grid.pictures import leave_only, own_folder
 from bench.grid.record import Facts, identity, record, sealed, up_to_date
-from bench.grid.reports import rendered
+from bench.grid.reports import default_place, rendered
 
+RENDERED = ("html", "latex")  # formats of the report that every run has
 SPARING = 20  # results of a run at work are written again after as many times the time that this took
 
 
@@ -72,12 +73,16 @@ def publish(out: Path, facts: Facts, computed: bool) -> str:
         if old.is_symlink():  # it could lead out of the folder
             old.unlink()
     written = [out / name for name in ("results.csv", "results.parquet")]
-    for name, place in (("html", report), ("latex", out / "tables")):
-        written += rendered(plugins.load("reports", name), [out], place)
+    for form in RENDERED:
+        written += rendered(plugins.load("reports", form), [out], default_place(out, form))
     for table in set((out / "tables").glob("*.tex")) - set(written):
         table.unlink()
     write_json(file, sealed(values, out, written))
-    return f"report: {report}"
+    stale = [form for form in plugins.names("reports") if form not in RENDERED and default_place(out, form).exists()]
+    again = "; ".join(
+        f"{default_place(out, form)} is of earlier results, see bench report --format {form}" for form in stale
+    )
+    return f"report: {report}" + (f"; {again}" if again else "")
 
 
 def _report_code() -> str:

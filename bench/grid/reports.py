@@ -9,6 +9,11 @@ from typing import Any
 from bench.errors import UsageError
 
 
+def default_place(run: Path, form: str) -> Path:
+    """Where `bench report RUN --format FORM` writes if it is not told."""
+    return run / {"latex": "tables", "figures": "paper"}.get(form, f"report.{form}")
+
+
 def rendered(render: Callable[[list[Path], Path], Any], runs: list[Path], out: Path) -> list[Path]:
     """The files that a format wrote. It returns a path or several; UsageError where it returns anything else."""
     out.parent.mkdir(parents=True, exist_ok=True)

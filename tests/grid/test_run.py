@@ -80,6 +80,14 @@ def test_a_second_run_computes_nothing_and_a_new_metric_only_itself(run, tmp_pat
     assert report.stat().st_mtime_ns > before
 
 
+def test_a_run_with_new_results_says_what_shows_its_earlier_ones(run, bench, tmp_path):
+    assert "earlier" not in run("bicubic", "--metrics", "mae")[2]
+    assert bench("report", tmp_path / "out", "--format", "md")[0] == 0
+    assert "earlier" not in run("bicubic", "--metrics", "mae")[2], "nothing changed"
+    _, _, err = run("bicubic", "--metrics", "mae,psnr")
+    assert f"{tmp_path / 'out' / 'report.md'} is of earlier results, see bench report --format md" in err
+
+
 def test_the_order_of_options_changes_nothing(run, tmp_path):
     run("tiny[width=6,lr=2e-3]", "--metrics", "mae")
     _, _, err = run("tiny[lr=2e-3,width=6]", "--metrics", "mae")
