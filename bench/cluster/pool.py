@@ -136,6 +136,10 @@ def execute(run: Run, tasks: list[Task], *, client: Client, isolate: str, limit:
                 continue
             if future.status == "cancelled":
                 raise Interrupted("the cluster's scheduler is lost; the same command goes on from what is there")
+            if (
+                future.status == "finished"
+            ):  # if its word is lost with its worker, it is worked on again for no fault of its own
+                before[task.name] = before[task.name][0], watch.begun[task.name]
             try:
                 done, error = future.result(), None
             except Exception as raised:
