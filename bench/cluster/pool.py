@@ -136,9 +136,8 @@ def execute(run: Run, tasks: list[Task], *, client: Client, isolate: str, limit:
                 continue
             if future.status == "cancelled":
                 raise Interrupted("the cluster's scheduler is lost; the same command goes on from what is there")
-            if (
-                future.status == "finished"
-            ):  # if its word is lost with its worker, it is worked on again for no fault of its own
+            # Where the word of one that has ended is lost with its worker, it is worked on again for no fault of its own.
+            if future.status == "finished":
                 before[task.name] = before[task.name][0], watch.begun[task.name]
             try:
                 done, error = future.result(), None
